@@ -1,0 +1,47 @@
+# auditdeck: `make help` lists what can be done.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv/bin
+SECONDS ?=
+DATA_DIR ?= /var/lib/auditdeck
+
+.PHONY: help setup run report test check format lock tables clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## a virtual environment with the locked dependencies
+	@scripts/setup.sh
+
+run: setup ## collect from this host's kernel until Ctrl-C (or SECONDS=30), then show the report
+	@$(VENV)/auditdeck run --data-dir $(DATA_DIR) --report $(if $(SECONDS),--seconds $(SECONDS))
+
+report: setup ## the two answers, from what was collected
+	@$(VENV)/auditdeck report --data-dir $(DATA_DIR)
+
+test: setup ## everything: unit tests, the real kernel, the peers
+	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
+	@$(VENV)/pytest
+
+check: setup ## the quick one: format, lint, types, unit tests
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
+	@$(VENV)/pytest -q tests/unit
+
+format: setup ## put the code into shape
+	@$(VENV)/ruff format .
+	@$(VENV)/ruff check --fix .
+
+lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/runtime.lock
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/dev.lock
+
+tables: setup ## renew the generated kernel tables from Debian's kernel headers
+	@scripts/apt-install.sh linux-libc-dev libaudit-dev linux-libc-dev-arm64-cross linux-libc-dev-armhf-cross linux-libc-dev-i386-cross
+	@$(VENV)/python scripts/generate_tables.py
+
+clean: ## remove the virtual environment and caches
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+from auditdeck.cli import main
+
+main()

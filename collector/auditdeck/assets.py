@@ -1,0 +1,22 @@
+"""Files that users may edit and that auditdeck brings along: rules, settings, templates, dashboards.
+
+In a clone they are where people look for them; the wheel carries them inside the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGED = Path(__file__).parent / "assets"
+CLONE = Path(__file__).parent.parent.parent
+
+
+def asset(name: str) -> Path:
+    """The path of `rules`, `elasticsearch`, `kibana` or `auditdeck.yaml`."""
+    packaged = PACKAGED / name
+    if packaged.exists():
+        return packaged
+    for folder in (CLONE / "collector", CLONE):
+        if (folder / name).exists():
+            return folder / name
+    return packaged

@@ -1,0 +1,1 @@
+"""The commands of `auditdeck`, one file each, imported when they are called."""

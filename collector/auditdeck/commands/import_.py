@@ -1,0 +1,55 @@
+"""`auditdeck import`: old audit logs into the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from auditdeck.commands.decode import Reading, documents, open_log, report_damage
+from auditdeck.commands.options import Shared, print_json, shared
+from auditdeck.documents.context import offline_context
+from auditdeck.eventlog.writer import Limits, Writer
+from auditdeck.store.store import EVENTS
+
+BATCH = 1000
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--original", is_flag=True, help="Keep the records in event.original.")
+@shared
+def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
+    """Put old audit logs (raw or enriched, plain or .gz, - for standard input) into the event log.
+
+    The report then counts them at their own time. Give the oldest file first. Not while a collector runs on the same
+    data directory. A log that is imported twice is counted twice.
+    """
+    log = shared.settings.event_log
+    context = offline_context()
+    total = damaged = 0
+    with Writer(Path(shared.settings.data_dir) / EVENTS, Limits(log.segment_size, log.segment_age)) as writer:
+        for file in files:
+            reading = Reading("standard input" if file == "-" else file)
+            with open_log(file) as lines:
+                for batch in batched(documents(reading, lines, context, original=original), BATCH):
+                    writer.append(batch)
+                    if writer.due():
+                        writer.rotate()
+            report_damage(reading, shared)
+            total += reading.assembler.counts.events
+            damaged += reading.damaged
+    if shared.json:
+        print_json({"events": total, "damaged": damaged})
+    else:
+        shared.say(f"{total:,} events imported into {shared.settings.data_dir}")
+    return 3 if damaged else 0
+
+
+def batched(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """Lists of up to `size` lines (itertools.batched is there from Python 3.12 on)."""
+    rest = iter(lines)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -1,0 +1,64 @@
+"""Options that every command shares."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from auditdeck.config import Settings, read_settings
+
+
+@dataclass(slots=True)
+class Shared:
+    """The settings with the options applied, and how to speak."""
+
+    settings: Settings
+    json: bool
+    quiet: bool
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.settings.data_dir)
+
+    def say(self, text: str) -> None:
+        """A remark, on standard error; nothing with --quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --config, --data-dir, --json and --quiet, and passes them on as one `Shared`."""
+
+    @click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Settings file (default: /etc/auditdeck/auditdeck.yaml).",
+    )
+    @click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where events are kept (default: /var/lib/auditdeck).",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @click.option("--quiet", "-q", is_flag=True, help="Print nothing but results and errors.")
+    @functools.wraps(function)
+    def wrapper(config: Path | None, data_dir: Path | None, as_json: bool, quiet: bool, **options: Any) -> Any:
+        settings = read_settings(config)
+        if data_dir is not None:
+            settings.data_dir = str(data_dir)
+        return function(Shared(settings, as_json, quiet), **options)
+
+    return wrapper
+
+
+def print_json(value: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,84 @@
+"""The SYSCALL (or URINGOP, or SOCKETCALL) record of an event, read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from auditdeck.kernel.architecture import NAMES
+from auditdeck.kernel.tables.errors import ERRORS
+from auditdeck.kernel.tables.io_uring import IO_URING_OPERATIONS
+from auditdeck.kernel.tables.syscalls import SYSCALLS
+
+# socketcall(2): the first argument says which call it is (linux/net.h).
+SOCKETCALLS = {
+    1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername",
+    8: "socketpair", 9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt",
+    15: "getsockopt", 16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Call:
+    """A system call: `arguments` unsigned as the kernel writes them, `result` the return value, None if not known."""
+
+    arch: str
+    name: str
+    number: int
+    success: bool | None
+    result: int | None
+    arguments: tuple[int, ...]
+    io_uring: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit(self) -> str:
+        """The result as audit tools write it: a number, or the errno's name."""
+        if self.result is None:
+            return ""
+        return ERRORS.get(-self.result, str(self.result)) if self.result < 0 else str(self.result)
+
+
+def read_call(fields: dict[str, str], socketcall: dict[str, str] | None) -> Call:
+    """A SYSCALL record's fields, with those of the SOCKETCALL record beside it on i386."""
+    arch = NAMES.get(integer(fields.get("arch"), 16) or 0, fields.get("arch", ""))
+    number = integer(fields.get("syscall"))
+    name = SYSCALLS.get(arch, {}).get(-1 if number is None else number, str(number) if number is not None else "")
+    arguments = call_arguments(fields)
+    if name == "socketcall" and arguments:
+        name = SOCKETCALLS.get(arguments[0], name)
+        arguments = call_arguments(socketcall) if socketcall else ()
+    success = {"yes": True, "no": False}.get(fields.get("success", ""))
+    return Call(arch, name, number or 0, success, integer(fields.get("exit")), arguments, fields=fields)
+
+
+def read_uring(fields: dict[str, str]) -> Call:
+    """A URINGOP record; the operation stands as the system call that does the same, where there is one."""
+    number = integer(fields.get("uring_op")) or 0
+    operation = IO_URING_OPERATIONS.get(number, str(number))
+    success = {"yes": True, "no": False}.get(fields.get("success", ""))
+    return Call("", operation, number, success, integer(fields.get("exit")), (), operation, fields)
+
+
+def call_arguments(fields: dict[str, str]) -> tuple[int, ...]:
+    values = []
+    for position in range(6):
+        value = integer(fields.get(f"a{position}"), 16)
+        if value is None:
+            break
+        values.append(value)
+    return tuple(values)
+
+
+def integer(value: str | None, base: int = 10) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(value, base)
+    except ValueError:
+        return None
+
+
+def signed32(value: int) -> int:
+    """An argument that is a C int, such as a descriptor."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value & 0x80000000 else value

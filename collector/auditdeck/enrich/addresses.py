@@ -1,0 +1,96 @@
+"""The host's own addresses, read through rtnetlink(7) and kept current by its notifications."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import struct
+
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+
+RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
+NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+REMEMBERED = 65536
+
+
+class OwnAddresses:
+    """`internal(ip)`: whether a destination is this host itself: loopback, unspecified, or one of its addresses."""
+
+    def __init__(self, addresses: set[str] | None = None) -> None:
+        self.answers: dict[str, bool] = {}
+        self.generation = 0
+        self.news: socket.socket | None = None
+        if addresses is not None:
+            self.own = addresses
+            return
+        self.news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self.news.bind((0, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
+        self.news.setblocking(False)
+        self.own = own_addresses()
+
+    def internal(self, ip: str) -> bool:
+        answer = self.answers.get(ip)
+        if answer is None:
+            if len(self.answers) >= REMEMBERED:
+                self.answers.clear()
+            address = ipaddress.ip_address(ip)
+            answer = address.is_loopback or address.is_unspecified or ip in self.own
+            self.answers[ip] = answer
+        return answer
+
+    def refresh(self) -> None:
+        """Reads the addresses again if the kernel said that one came or went."""
+        if self.news is None:
+            return
+        changed = False
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    self.news.recv(65536)
+                except BlockingIOError:
+                    raise
+                except OSError:
+                    pass  # ENOBUFS: notifications were lost, which is a change as well
+                changed = True
+        if changed:
+            self.own = own_addresses()
+            self.answers.clear()
+            self.generation += 1
+
+    def close(self) -> None:
+        if self.news is not None:
+            self.news.close()
+
+
+def own_addresses() -> set[str]:
+    """RTM_GETADDR: every local address of this network namespace, IPv4 and IPv6, as text."""
+    own: set[str] = set()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
+        asked.bind((0, 0))
+        asked.settimeout(5)
+        message = ifaddrmsg()
+        message["header"] = {
+            "type": RTM_GETADDR,
+            "flags": NLM_F_REQUEST | NLM_F_DUMP,
+            "sequence_number": 1,
+            "pid": 0,
+        }
+        message.encode()
+        asked.send(bytes(message.data))
+        while True:
+            data = asked.recv(65536)
+            offset = 0
+            while offset + 16 <= len(data):
+                length, kind = struct.unpack_from("=IH", data, offset)
+                if kind in (NLMSG_DONE, NLMSG_ERROR):
+                    return own
+                if kind == RTM_NEWADDR:
+                    answer = ifaddrmsg(data[offset : offset + length])
+                    answer.decode()
+                    address = answer.get_attr("IFA_LOCAL") or answer.get_attr("IFA_ADDRESS")
+                    if address:
+                        own.add(str(ipaddress.ip_address(address)))
+                offset += (length + 3) & ~3

@@ -1,0 +1,52 @@
+"""The identity of a process: a pid is used again, a pid with its start is not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+
+# A pid comes around after kernel.pid_max processes (at least 32,768): not within this many seconds.
+TRUSTED = 2.0
+REMEMBERED = 32768
+
+
+class Processes:
+    """`entity_id(pid)`: twelve characters that no other process of any host has; "" for one that is gone unseen."""
+
+    def __init__(self, host_id: str, *, live: bool = True) -> None:
+        self.host_id = host_id
+        self.live = live
+        self.known: dict[int, tuple[float, str, str]] = {}
+
+    def entity_id(self, pid: int, now: float | None = None) -> str:
+        if not self.live:
+            return ""
+        now = time.monotonic() if now is None else now
+        seen, start, identity = self.known.get(pid, (float("-inf"), "", ""))
+        if now - seen < TRUSTED:
+            return identity
+        current = start_of(pid)
+        if current and current != start:
+            identity = self.identify(pid, current)
+        elif not current and now - seen > 60:
+            identity = ""
+        if len(self.known) >= REMEMBERED:
+            for oldest in list(self.known)[: REMEMBERED // 8]:
+                del self.known[oldest]
+        self.known.pop(pid, None)
+        self.known[pid] = (now, current or start, identity)
+        return identity
+
+    def identify(self, pid: int, start: str) -> str:
+        digest = hashlib.sha256(f"{self.host_id}:{pid}:{start}".encode()).digest()
+        return base64.b64encode(digest[:9]).decode()
+
+
+def start_of(pid: int) -> str:
+    """When a process began, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return ""

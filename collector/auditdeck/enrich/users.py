@@ -1,0 +1,110 @@
+"""Names of users and groups, asked for once each, failures included; asked again when the databases change."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+UNSET = 0xFFFFFFFF
+CHECK_INTERVAL = 5.0
+LIFETIME = 600.0
+LIMIT = 65536
+
+
+class Users:
+    """`user(uid)` and `group(gid)`: the name, or "" where no database knows the number.
+
+    Without arguments the system's databases are asked (nsswitch.conf(5)); with `passwd` and `group`, files of that
+    form alone, as a container does that has the host's mounted. `generation` grows whenever names may have changed.
+    """
+
+    def __init__(self, passwd: Path | None = None, group: Path | None = None) -> None:
+        self.passwd = passwd or Path("/etc/passwd")
+        self.group_file = group or Path("/etc/group")
+        self.from_files = passwd is not None
+        self.generation = 0
+        self.users: dict[int, str] = {}
+        self.groups: dict[int, str] = {}
+        self.signature = self.sign()
+        self.checked = self.filled = time.monotonic()
+        if self.from_files:
+            self.read_files()
+
+    def user(self, uid: int) -> str:
+        name = self.users.get(uid)
+        return self.ask(self.users, uid, user_name) if name is None else name
+
+    def group(self, gid: int) -> str:
+        name = self.groups.get(gid)
+        return self.ask(self.groups, gid, group_name) if name is None else name
+
+    def ask(self, known: dict[int, str], number: int, database: Callable[[int], str]) -> str:
+        if len(known) >= LIMIT:
+            known.clear()
+        name = "" if self.from_files or number == UNSET else database(number)
+        known[number] = name
+        return name
+
+    def refresh(self) -> None:
+        """Forgets what it knows if a database changed; cheap enough for every wake-up."""
+        now = time.monotonic()
+        if now - self.checked < CHECK_INTERVAL:
+            return
+        self.checked = now
+        signature = self.sign()
+        if signature == self.signature and now - self.filled < LIFETIME:
+            return
+        self.signature = signature
+        self.filled = now
+        self.generation += 1
+        self.users.clear()
+        self.groups.clear()
+        if self.from_files:
+            self.read_files()
+
+    def sign(self) -> tuple[object, ...]:
+        return tuple(file_signature(path) for path in (self.passwd, self.group_file))
+
+    def read_files(self) -> None:
+        self.users = names_of(self.passwd)
+        self.groups = names_of(self.group_file)
+
+
+def file_signature(path: Path) -> object:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def names_of(path: Path) -> dict[int, str]:
+    """The names of a file in the form of passwd(5) or group(5); of several with one number the first."""
+    names: dict[int, str] = {}
+    try:
+        lines = path.read_text(errors="backslashreplace").splitlines()
+    except OSError:
+        return names
+    for line in lines:
+        parts = line.split(":")
+        if len(parts) >= 3 and parts[2].isdigit():
+            names.setdefault(int(parts[2]), parts[0])
+    return names
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return ""
+
+
+def group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except (KeyError, OverflowError):
+        return ""

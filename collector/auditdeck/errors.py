@@ -1,0 +1,80 @@
+"""Every error that auditdeck raises on purpose.
+
+    AuditdeckError
+    ├── KernelError              the kernel's audit subsystem refused a request
+    │   ├── NotPermitted         no CAP_AUDIT_CONTROL, or not in the initial pid namespace
+    │   ├── NotInitialNamespace  not in the initial user namespace
+    │   ├── RulesLocked          rules are immutable (-e 2) until the next boot
+    │   ├── RuleExists           the same rule is loaded already
+    │   └── DaemonRunning        another audit daemon holds the audit socket
+    ├── RuleError                a rule file: names file, line and reason
+    ├── SettingsError            a settings file or variable: names the key
+    └── StoreError               the event log or the local store on disk
+
+Each message is one sentence that says what is wrong, and `hint` what to do.
+"""
+
+from __future__ import annotations
+
+
+class AuditdeckError(Exception):
+    """Base of all errors; `hint` is what the user can do about it."""
+
+    hint: str
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class KernelError(AuditdeckError):
+    """The kernel refused an audit request; `errno` as it answered (positive)."""
+
+    def __init__(self, message: str, hint: str = "", errno: int = 0) -> None:
+        super().__init__(message, hint)
+        self.errno = errno
+
+
+class NotPermitted(KernelError):
+    """EPERM: missing capability, or a pid namespace that is not the initial one."""
+
+
+class NotInitialNamespace(KernelError):
+    """ECONNREFUSED: not in the initial user namespace, or audit is not there at all."""
+
+
+class RulesLocked(KernelError):
+    """EPERM while `enabled` is 2."""
+
+
+class RuleExists(KernelError):
+    """EEXIST on adding a rule."""
+
+
+class DaemonRunning(KernelError):
+    """EEXIST on registering as the audit daemon; `pid` of the one that is there."""
+
+    def __init__(self, message: str, hint: str = "", errno: int = 0, pid: int = 0) -> None:
+        super().__init__(message, hint, errno)
+        self.pid = pid
+
+
+class RuleError(AuditdeckError):
+    """A line of a rule file that cannot be used."""
+
+    def __init__(self, reason: str, file: str = "", line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if file else reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+
+    def at(self, file: str, line: int) -> RuleError:
+        return RuleError(self.reason, file, line)
+
+
+class SettingsError(AuditdeckError):
+    """A settings file or an environment variable that cannot be used."""
+
+
+class StoreError(AuditdeckError):
+    """The event log or the local store cannot be read or written."""

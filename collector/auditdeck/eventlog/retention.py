@@ -1,0 +1,40 @@
+"""The bounds of the event log and the store: by size and by age, oldest first, and what was dropped is counted."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+FILE = re.compile(r"(\d{10})\.(ndjson\.gz|parquet)\Z")
+
+
+def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None = None) -> tuple[int, int]:
+    """Deletes closed files beyond the bounds; how many, and how many of them a consumer had not read yet.
+
+    `keep_from` is the first segment that some consumer still needs: the size bound goes before it, the age does not.
+    0 is no bound.
+    """
+    found = []
+    try:
+        for path in folder.iterdir():
+            if match := FILE.match(path.name):
+                status = path.stat()
+                found.append((int(match[1]), path, status.st_size, status.st_mtime))
+    except FileNotFoundError:
+        return 0, 0
+    found.sort()
+    total = sum(size for _, _, size, _ in found)
+    now = time.time()
+    deleted = unread = 0
+    for number, path, size, modified in found:
+        needed = keep_from is not None and number >= keep_from
+        too_big = max_size > 0 and total > max_size
+        too_old = max_age > 0 and now - modified > max_age and not needed
+        if not (too_big or too_old):
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+        deleted += 1
+        unread += needed
+    return deleted, unread

@@ -1,0 +1,45 @@
+"""The event log on disk: append-only segments of newline-delimited JSON, numbered in order.
+
+    events/0000000001.ndjson.gz     closed and compressed: zcat … | jq .
+    events/0000000002.ndjson        open: what is being written
+
+A line is a document. A segment is closed by size or age, and compressed; the name never changes but for its ending.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"(\d{10})\.ndjson(\.gz)?\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """`number` counts from 1; `compressed` segments are closed for good."""
+
+    number: int
+    compressed: bool
+    path: Path
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:010d}.ndjson"
+
+
+def segments(folder: Path) -> list[Segment]:
+    """All segments in order; one that is just being compressed stands once, as it was before."""
+    found: dict[int, Segment] = {}
+    try:
+        names = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    for path in names:
+        match = NAME.match(path.name)
+        if match:
+            number = int(match[1])
+            segment = Segment(number, bool(match[2]), path)
+            if number not in found or segment.compressed:
+                found[number] = segment
+    return [found[number] for number in sorted(found)]

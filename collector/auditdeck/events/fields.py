@@ -1,0 +1,87 @@
+"""The fields of a record's body: `name=value` pairs, and the three ways in which audit writes a value.
+
+Trusted numbers and words stand bare, text stands in quotes, and text with blanks, quotes or bytes that are no
+printable ASCII stands as upper-case hex (audit_log_untrustedstring in the kernel's audit.c).
+"""
+
+from __future__ import annotations
+
+import re
+
+PAIR = re.compile(rb"""([\w-]+)=(?:"([^"]*)"|'(.*?)'(?=\s|$)|(\{[^}]*\}|[^\s,]*))""", re.DOTALL)
+HEX = re.compile(rb"(?:[0-9A-F]{2})+\Z")
+AVC = re.compile(rb"avc:\s+(\w+)\s+\{ ([^}]*) \} for ")
+
+# Fields that the kernel or libaudit writes with audit_log_untrustedstring or audit_encode_value.
+ENCODED = {
+    b"acct", b"cmd", b"comm", b"cwd", b"data", b"device", b"dir", b"exe", b"file", b"grp", b"key", b"name", b"new-disk",
+    b"ocomm", b"old-disk", b"path", b"proctitle", b"root_dir", b"sw", b"vm", b"watch", b"profile", b"unit", b"dev",
+}  # fmt: skip
+ABSENT = {b"", b"?", b"(null)", b"(none)"}
+NESTED = b"msg"
+
+
+def text(raw: bytes) -> str:
+    """Bytes as text; those that are not UTF-8 stay visible as \\xNN."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def unhex(value: bytes) -> bytes:
+    """The bytes of a value that is hex as audit writes it; any other value as it is."""
+    return bytes.fromhex(value.decode()) if HEX.match(value) else value
+
+
+def raw_fields(body: bytes) -> dict[str, bytes]:
+    """Every field with its bytes, quotes and hex taken away; the fields of a nested msg='…' among the others.
+
+    A field that stands twice keeps its first value. Absent values (`?`, `(null)`) are left out.
+    """
+    fields: dict[str, bytes] = {}
+    match = AVC.match(body)
+    if match:
+        fields["seresult"], fields["seperms"] = match[1], match[2]
+    collect(body, fields)
+    return fields
+
+
+def collect(body: bytes, fields: dict[str, bytes]) -> None:
+    for name, quoted, nested, bare in PAIR.findall(body):
+        if nested:
+            if name == NESTED:
+                collect(nested, fields)
+                continue
+            value = nested
+        elif quoted:
+            value = quoted
+        elif bare in ABSENT:
+            continue
+        else:
+            value = unhex(bare) if name in ENCODED else bare
+        fields.setdefault(name.decode(), value)
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """Every field as text, as `raw_fields` finds them."""
+    return {name: text(value) for name, value in raw_fields(body).items()}
+
+
+ARGUMENT = re.compile(rb'a(\d+)(?:\[(\d+)\])?=(?:"([^"]*)"|([0-9A-F]*)(?=\s|$)|(\S*))')
+
+
+def arguments(bodies: list[bytes]) -> list[str]:
+    """The argument list of an event's EXECVE records, in the order in which the kernel sent them.
+
+    Long arguments come in pieces, `a1_len=8000 a1[0]=… a1[1]=…`, over several records; pieces are hex all or none.
+    """
+    pieces: dict[int, dict[int, bytes]] = {}
+    for body in bodies:
+        for number, piece, quoted, encoded, other in ARGUMENT.findall(body):
+            value = quoted or (unhex(encoded) if encoded else other)
+            pieces.setdefault(int(number), {})[int(piece or 0)] = value
+    return [text(b"".join(pieces[n][p] for p in sorted(pieces[n]))) for n in sorted(pieces)]
+
+
+def title(body: bytes) -> str:
+    """The command line of a PROCTITLE record; audit cuts it at 128 bytes."""
+    raw = raw_fields(body).get("proctitle", b"")
+    return text(raw.rstrip(b"\0").replace(b"\0", b" "))

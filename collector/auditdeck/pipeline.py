@@ -1,0 +1,298 @@
+"""The collector: capture, assemble, decode, event log, each in its place, started and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import orjson
+
+from auditdeck.assets import asset
+from auditdeck.config import Settings
+from auditdeck.documents.context import Context, live_context
+from auditdeck.documents.ecs import document
+from auditdeck.enrich.host import this_host
+from auditdeck.enrich.users import Users
+from auditdeck.errors import AuditdeckError, KernelError
+from auditdeck.eventlog.retention import expire
+from auditdeck.eventlog.segment import segment_path, segments
+from auditdeck.eventlog.writer import Limits, Writer, compress
+from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.record import parse_payload
+from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
+from auditdeck.kernel.capture import Capture
+from auditdeck.kernel.rules.defaults import default_rules, load_defaults
+from auditdeck.kernel.rules.files import Statement
+from auditdeck.kernel.session import Mode, Session
+from auditdeck.store.compaction import PARQUET, parquet_path
+from auditdeck.store.store import EVENTS
+
+SOCKET_KEY = "netconns_socket"
+QUEUE_LIMIT = 400_000
+"""Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
+
+Batch = list[tuple[int, bytes]]
+logger = logging.getLogger("auditdeck")
+
+
+class Pipeline:
+    """One running collector. `start`, then `stop`; a failure of a thread ends up in `failure` and sets `ended`."""
+
+    def __init__(self, settings: Settings, statements: list[Statement]) -> None:
+        self.settings = settings
+        self.statements = statements
+        self.data_dir = Path(settings.data_dir)
+        self.counters = Counters()
+        self.reported = Counters()
+        self.tally: Counter[tuple[str, str]] = Counter()
+        self.ended = threading.Event()
+        self.stopping = threading.Event()
+        self.failure: BaseException | None = None
+        self.queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self.queued = 0
+        self.threads: list[threading.Thread] = []
+        self.children: dict[int, subprocess.Popen[bytes]] = {}
+        self.packing: list[int] = []
+        self.on_document: Callable[[dict[str, object]], None] | None = None
+
+    def start(self) -> None:
+        """Opens the event log, takes the audit socket, loads the rules and begins. Raises AuditdeckError."""
+        log = self.settings.event_log
+        self.writer = Writer(self.data_dir / EVENTS, Limits(log.segment_size, log.segment_age, log.fsync_interval))
+        self.counters.damaged += self.writer.damaged
+        kernel = self.settings.kernel
+        try:
+            self.session = Session(
+                self.data_dir / "kernel-state.json",
+                receive_buffer=kernel.receive_buffer,
+                mode=kernel.mode,
+                take_over=kernel.take_over,
+            )
+        except BaseException:
+            self.writer.close()
+            raise
+        try:
+            self.lost_before = self.session.control.status().lost
+            self.capture = self.session.open(
+                {
+                    "failure": kernel.failure,
+                    "backlog_limit": kernel.backlog_limit,
+                    "backlog_wait_time": kernel.backlog_wait_time,
+                    "rate_limit": kernel.rate_limit,
+                }
+            )
+            self.load_rules()
+        except BaseException:
+            self.session.close()
+            self.writer.close()
+            raise
+        self.context = self.make_context()
+        self.assembler = Assembler()
+        for work in (self.receive, self.decode, self.keep_house):
+            thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    @property
+    def mode(self) -> Mode:
+        return "multicast" if self.capture.multicast else "unicast"
+
+    def load_rules(self) -> None:
+        if not self.session.locked:
+            if self.settings.rules.default:
+                self.session.notes += load_defaults(self.session.control, default_rules(asset("rules")))
+            loaded = self.session.load(self.statements)
+            self.session.notes += loaded.warnings + [str(error) for error in loaded.errors]
+        for note in self.session.notes:
+            logger.warning("%s", note)
+
+    def make_context(self) -> Context:
+        host = self.settings.host
+        users = Users(Path(host.passwd), Path(host.group)) if host.passwd and host.group else Users()
+        return live_context(this_host(host.name, Path(host.root)), users)
+
+    def guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            if self.failure is None:
+                self.failure = error
+            if not isinstance(error, AuditdeckError):
+                logger.exception("%s failed", work.__name__)
+            self.ended.set()
+
+    def receive(self) -> None:
+        while not self.stopping.is_set():
+            batch = self.capture.records(0.25)
+            if batch:
+                self.queued += len(batch)
+                self.queue.put(batch)
+            self.counters.overruns = self.capture.overruns
+            while self.queued > QUEUE_LIMIT and not self.stopping.is_set():
+                time.sleep(0.01)
+
+    def decode(self) -> None:
+        while True:
+            try:
+                batch = self.queue.get(timeout=0.25)
+            except Empty:
+                batch = []
+            if batch is None:
+                self.write(self.assembler.close())
+                return
+            self.context.refresh()
+            self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
+            self.queued -= len(batch)
+
+    def assemble(self, batch: Batch) -> list[Event]:
+        ready: list[Event] = []
+        self.counters.records += len(batch)
+        for kind, payload in batch:
+            record = parse_payload(kind, payload)
+            if record is None:
+                self.counters.damaged += 1
+                self.keep_damaged(kind, payload)
+            else:
+                ready += self.assembler.feed(record)
+        return ready
+
+    def keep_damaged(self, kind: int, payload: bytes) -> None:
+        with open(self.data_dir / "damaged.log", "ab") as file:
+            file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
+
+    def write(self, events: list[Event]) -> None:
+        lines = []
+        for event in events:
+            made = document(event, self.context, original=self.settings.documents.original)
+            if SOCKET_KEY in made.get("tags", ()) and not self.settings.documents.socket_events:
+                self.counters.absorbed += 1
+                continue
+            self.count(made)
+            lines.append(orjson.dumps(made))
+        self.writer.append(lines)
+        counts = self.assembler.counts
+        self.counters.events = counts.events
+        self.counters.incomplete = counts.incomplete
+        self.counters.late = counts.late
+        self.counters.repeated = counts.repeated
+        self.counters.gaps = counts.gaps
+        self.counters.documents += len(lines)
+
+    def count(self, made: dict[str, object]) -> None:
+        if self.on_document is not None:
+            self.on_document(made)
+
+    def keep_house(self) -> None:
+        """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
+        last_sync = last_health = last_bounds = time.monotonic()
+        self.compact_left_over()
+        while not self.stopping.wait(min(1.0, self.settings.event_log.fsync_interval)):
+            now = time.monotonic()
+            if now - last_sync >= self.settings.event_log.fsync_interval:
+                self.writer.sync()
+                last_sync = now
+            self.ask_kernel()
+            if self.writer.due():
+                self.pack(self.writer.rotate())
+            self.reap()
+            if now - last_bounds >= 10:
+                self.keep_bounds()
+                last_bounds = now
+            urgent = any(
+                getattr(self.counters, name) != getattr(self.reported, name)
+                for name in ("lost", "gaps", "dropped", "damaged")
+            )
+            if urgent or now - last_health >= HEALTH_INTERVAL:
+                self.report_health(now - last_health)
+                last_health = now
+            self.write_status()
+
+    def ask_kernel(self) -> None:
+        with contextlib.suppress(KernelError):
+            status = self.session.control.status()
+            self.counters.lost = max(0, status.lost - self.lost_before)
+            self.counters.backlog = status.backlog
+        self.counters.queued = self.queued
+
+    def report_health(self, interval: float) -> None:
+        now = Counters(**{name: getattr(self.counters, name) for name in Counters.__slots__})
+        self.writer.append([health_document(self.context.host.document(), changes(now, self.reported), interval)])
+        self.reported = now
+
+    def write_status(self) -> None:
+        status = self.data_dir / "status.json"
+        write_status(status, self.counters, mode=self.mode, receive_buffer=self.capture.receive_buffer)
+
+    def compact_left_over(self) -> None:
+        """What an earlier run closed but did not compress or compact."""
+        for segment in segments(self.data_dir / EVENTS):
+            if segment.number >= self.writer.number:
+                continue
+            if segment.compressed:
+                segment_path(self.data_dir / EVENTS, segment.number).unlink(missing_ok=True)
+                if not parquet_path(self.data_dir, segment.number).exists():
+                    self.packing.append(segment.number)
+            else:
+                self.pack(segment.number)
+
+    def pack(self, number: int) -> None:
+        compress(self.data_dir / EVENTS, number)
+        self.packing.append(number)
+
+    def reap(self) -> None:
+        """One compaction at a time, in a child."""
+        for number, child in list(self.children.items()):
+            if child.poll() is not None:
+                del self.children[number]
+                if child.returncode:
+                    logger.warning("segment %d could not be compacted; the report reads it as it is", number)
+        if self.packing and not self.children and self.settings.store.enabled:
+            number = self.packing.pop(0)
+            source = segment_path(self.data_dir / EVENTS, number).with_suffix(".ndjson.gz")
+            command = [sys.executable, "-m", "auditdeck.store.compaction", str(source)]
+            self.children[number] = subprocess.Popen([*command, str(parquet_path(self.data_dir, number))])
+
+    def keep_bounds(self) -> None:
+        log, store = self.settings.event_log, self.settings.store
+        expire(self.data_dir / EVENTS, max_size=log.max_size, max_age=log.max_age)
+        expire(self.data_dir / PARQUET, max_size=store.max_size, max_age=store.max_age)
+        self.counters.segments = len(segments(self.data_dir / EVENTS))
+
+    def stop(self) -> None:
+        """Puts the kernel's state back, takes what is still on its way, and closes the event log."""
+        self.stopping.set()
+        for thread in self.threads:
+            if thread.name != "decode":
+                thread.join(10)
+        with contextlib.suppress(AuditdeckError):
+            self.drain(self.capture)
+        self.session.close()
+        self.queue.put(None)
+        for thread in self.threads:
+            thread.join(60)
+        for child in self.children.values():
+            child.wait()
+        self.report_health(0)
+        self.writer.close()
+        self.write_status()
+        self.context.network.addresses.close()
+
+    def drain(self, capture: Capture) -> None:
+        """What happened before the stop is still to be kept."""
+        self.session.restore()
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            batch = capture.records(0.1)
+            if not batch:
+                break
+            self.queued += len(batch)
+            self.queue.put(batch)
+        self.ask_kernel()

@@ -1,0 +1,101 @@
+"""The report's charts as SVG, drawn by Vega-Lite."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# Readable on white and on black paper alike, and told apart by people who see no red or green.
+COLOURS = ["#3b7dd8", "#e08a1e", "#2a9d8f", "#b35fb0", "#c8553d", "#7a8b99", "#8d6e4a", "#5b6abf"]
+INK = "#7d8590"
+TOP = 7
+WIDTH = 340
+
+
+def by_day(days: list[dict[str, Any]]) -> str:
+    """Connections and failed attempts, a bar a day."""
+    values = [
+        {"date": day["date"], "what": what, "count": day[name]}
+        for day in days
+        for what, name in (("connected", "connections"), ("failed", "failed"))
+    ]
+    return svg(
+        {
+            "data": {"values": values},
+            "mark": {"type": "bar", "cornerRadiusEnd": 2},
+            "height": 170,
+            "encoding": {
+                "x": {
+                    "field": "date",
+                    "type": "ordinal",
+                    "timeUnit": "utcyearmonthdate",
+                    "axis": {"format": "%d %b", "labelAngle": 0 if len(days) <= 8 else -60, "title": None},
+                },
+                "y": {
+                    "field": "count",
+                    "type": "quantitative",
+                    "axis": {"title": None, "tickCount": 4, "format": "~s"},
+                },
+                "color": {
+                    "field": "what",
+                    "scale": {"domain": ["connected", "failed"], "range": [COLOURS[0], COLOURS[4]]},
+                    "legend": {"title": None, "orient": "top"},
+                },
+            },
+        }
+    )
+
+
+def donut(entries: list[dict[str, Any]], label: str) -> str:
+    """Shares as a ring; all but the largest together as "others"."""
+    top = [
+        {"name": short(entry[label]), "count": entry["connections"], "rank": n} for n, entry in enumerate(entries[:TOP])
+    ]
+    rest = sum(entry["connections"] for entry in entries[TOP:])
+    if rest:
+        top.append({"name": f"{len(entries) - TOP} others", "count": rest, "rank": TOP})
+    return svg(
+        {
+            "data": {"values": top},
+            "mark": {"type": "arc", "innerRadius": 46, "outerRadius": 82},
+            "height": 170,
+            "width": 170,
+            "encoding": {
+                "theta": {"field": "count", "type": "quantitative", "stack": True},
+                "order": {"field": "rank", "type": "quantitative"},
+                "color": {
+                    "field": "name",
+                    "type": "nominal",
+                    "sort": [entry["name"] for entry in top],
+                    "scale": {"range": COLOURS},
+                    "legend": {"title": None, "orient": "right", "labelLimit": 150},
+                },
+            },
+        }
+    )
+
+
+def short(name: str | None) -> str:
+    shown = "".join(c if c.isprintable() else "·" for c in name or "?")
+    return shown if len(shown) <= 24 else "…" + shown[-23:]
+
+
+def svg(spec: dict[str, Any]) -> str:
+    import vl_convert
+
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": WIDTH - 50,
+        "background": "transparent",
+        "config": {
+            "view": {"stroke": None},
+            "font": "system-ui, sans-serif",
+            "axis": {"labelColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": INK, "gridOpacity": 0.25},
+            "axisX": {"grid": False},
+            "legend": {"labelColor": INK, "labelFontSize": 11},
+        },
+        **spec,
+    }
+    drawn: str = vl_convert.vegalite_to_svg(spec)
+    # The page decides how wide a chart is; its viewBox keeps the proportions.
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r'\1 role="img"', drawn, count=1)

@@ -1,0 +1,87 @@
+"""From connect(2) to the answer, on the real kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditdeck.kernel.netlink import AuditSocket
+from tests.support.audit import preserved, require_audit
+from tests.support.build import narrow, traffic
+from tests.support.collector import as_user, collector, report, scoped_rules
+from tests.support.outside import PORT, Outside, outside
+
+pytestmark = pytest.mark.kernel
+
+FIRST, SECOND = 64101, 64102
+CLOSED = 9
+
+
+@pytest.fixture(autouse=True)
+def audit() -> Iterator[AuditSocket]:
+    require_audit()
+    with preserved() as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def away() -> Iterator[Outside]:
+    require_audit()
+    with outside() as found:
+        found.serve()
+        yield found
+
+
+def test_every_number_of_a_known_mix(tmp_path: Path, away: Outside) -> None:
+    first, second, third = traffic("browser"), traffic("fetcher"), narrow() or traffic("mailer")
+    rules = scoped_rules(tmp_path / "test.rules", [FIRST, SECOND])
+    mapped = f"::ffff:{away.ipv4}"
+    with collector(tmp_path / "data", "--rules", rules) as running:
+        as_user(FIRST, first, "blocking", "200", away.ipv4, str(PORT))
+        as_user(FIRST, first, "nonblocking", "150", away.ipv6, str(PORT))
+        as_user(SECOND, first, "blocking", "50", mapped, str(PORT))
+        as_user(FIRST, second, "nonblocking", "100", mapped, str(PORT))
+        as_user(SECOND, second, "twice", "100", away.ipv4, str(PORT))
+        as_user(SECOND, third, "blocking", "100", away.ipv6, str(PORT))
+        as_user(FIRST, second, "blocking", "70", away.ipv4, str(CLOSED))
+        as_user(SECOND, third, "blocking", "30", away.ipv6, str(CLOSED))
+        as_user(SECOND, first, "udp", "60", away.ipv4, str(PORT))
+        as_user(FIRST, third, "udp", "40", away.ipv6, str(PORT))
+        as_user(FIRST, first, "blocking", "80", "127.0.0.1", str(CLOSED))
+        as_user(SECOND, second, "blocking", "20", "::1", str(CLOSED))
+        running.stop()
+
+    answer = report(tmp_path / "data")
+
+    assert answer["quality"] == {"kernel_lost": 0, "gaps": 0, "dropped": 0, "damaged": 0}
+    totals = answer["outbound_tcp"]
+    assert (totals["connections"], totals["failed"], totals["unknown_transport"]) == (700, 100, 0)
+    assert sum(day["connections"] for day in totals["by_day"]) == 700
+    assert sum(day["failed"] for day in totals["by_day"]) == 100
+    assert answer["users"] == [
+        {"user": str(FIRST), "connections": 450, "share": 450 / 700},
+        {"user": str(SECOND), "connections": 250, "share": 250 / 700},
+    ]
+    assert answer["processes"] == [
+        {"executable": str(first), "connections": 400, "share": 400 / 700},
+        {"executable": str(second), "connections": 200, "share": 200 / 700},
+        {"executable": str(third), "connections": 100, "share": 100 / 700},
+    ]
+    assert {(pair["user"], pair["executable"]): pair["connections"] for pair in answer["users_processes"]} == {
+        (str(FIRST), str(first)): 350,
+        (str(SECOND), str(first)): 50,
+        (str(FIRST), str(second)): 100,
+        (str(SECOND), str(second)): 100,
+        (str(SECOND), str(third)): 100,
+    }
+    assert {(to["ip"], to["port"]): to["connections"] for to in answer["destinations"]} == {
+        (away.ipv4, PORT): 450,
+        (away.ipv6, PORT): 250,
+    }
+    assert answer["active_share"] == {
+        "users": {"connected": 2, "seen": 2, "share": 1.0},
+        "executables": {"connected": 3, "seen": 3, "share": 1.0},
+    }
+    assert {entry["executable"] for entry in answer["first_seen"]} == {str(first), str(second), str(third)}

@@ -1,0 +1,57 @@
+"""The kernel's audit subsystem in tests: there is one a machine, so what a test finds it puts back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import pytest
+
+from auditdeck.errors import KernelError
+from auditdeck.kernel.messages import Status
+from auditdeck.kernel.netlink import AuditSocket, process_alive
+from auditdeck.kernel.rules.loader import restore_rules
+from auditdeck.kernel.session import RESTORED
+
+IN_CI = bool(os.environ.get("CI"))
+
+
+def why_not() -> str:
+    """Why the kernel's audit cannot be used here; "" if it can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        with AuditSocket() as audit:
+            status = audit.status()
+    except KernelError as error:
+        return str(error)
+    if status.locked:
+        return "the kernel's audit rules are locked until the next boot"
+    if status.pid and process_alive(status.pid) and status.pid != os.getpid():
+        return f"another audit daemon runs (pid {status.pid})"
+    return ""
+
+
+def require_audit() -> None:
+    reason = why_not()
+    if reason and IN_CI:
+        pytest.fail(f"CI has the kernel's audit, but: {reason}")
+    if reason:
+        pytest.skip(reason)
+
+
+@contextmanager
+def preserved() -> Iterator[AuditSocket]:
+    """The kernel's audit, with rules and settings put back at the end."""
+    with AuditSocket() as audit:
+        before: Status = audit.status()
+        rules = audit.rules()
+        restore_rules(audit, [])
+        try:
+            yield audit
+        finally:
+            restore_rules(audit, rules)
+            found = asdict(before)
+            audit.set(**{name: found[name] for name in RESTORED})
