@@ -25,8 +25,7 @@ from auditdeck.errors import AuditdeckError, KernelError
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
-from auditdeck.events.assembler import Assembler, Event
-from auditdeck.events.record import parse_payload
+from auditdeck.events.assembler import Assembler, Event, Payload
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
 from auditdeck.kernel.rules.defaults import default_rules, load_defaults
@@ -39,7 +38,7 @@ SOCKET_KEY = "netconns_socket"
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
 
-Batch = list[tuple[int, bytes]]
+Batch = list[Payload]
 logger = logging.getLogger("auditdeck")
 
 
@@ -153,15 +152,12 @@ class Pipeline:
             self.queued -= len(batch)
 
     def assemble(self, batch: Batch) -> list[Event]:
-        ready: list[Event] = []
         self.counters.records += len(batch)
-        for kind, payload in batch:
-            record = parse_payload(kind, payload)
-            if record is None:
-                self.counters.damaged += 1
-                self.keep_damaged(kind, payload)
-            else:
-                ready += self.assembler.feed(record)
+        ready = self.assembler.feed_payloads(batch)
+        for kind, payload in self.assembler.damaged:
+            self.counters.damaged += 1
+            self.keep_damaged(kind, payload)
+        self.assembler.damaged.clear()
         return ready
 
     def keep_damaged(self, kind: int, payload: bytes) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from auditdeck.events.record import Record, serial
 from auditdeck.kernel.messages import AUDIT_EOE, AUDIT_PROCTITLE
@@ -21,17 +23,34 @@ FIRST_COMPOUND, LAST_COMPOUND, LOGIN = 1300, 1899, 1006
 KERNEL = 2000
 
 
+Payload = tuple[int, bytes]
+"""A record as netlink has it: its type, and `audit(stamp): body`."""
+
+
 @dataclass(slots=True)
 class Event:
-    """All records of one stamp. `complete` is false if a timeout or the limit ended the wait for more."""
+    """All records of one stamp, as they came: records of a log, or payloads of netlink.
+
+    `complete` is false if a timeout or the limit ended the wait for more.
+    """
 
     stamp: bytes
-    records: list[Record]
+    items: list[Record] | list[Payload]
     complete: bool = True
 
     @property
+    def records(self) -> list[Record]:
+        # "audit(" before and "): " behind the stamp.
+        start = len(self.stamp) + 9
+        return [
+            item if isinstance(item, Record) else Record(item[0], self.stamp, item[1][start:].rstrip(b"\0\n "))
+            for item in self.items
+        ]
+
+    @property
     def node(self) -> str:
-        return self.records[0].node
+        first = self.items[0]
+        return first.node if isinstance(first, Record) else ""
 
 
 @dataclass(slots=True)
@@ -46,14 +65,6 @@ class Counts:
     gaps: int = 0
 
 
-@dataclass(slots=True)
-class Waiting:
-    records: list[Record]
-    since: float
-    ripe: bool = False
-    seen: set[Record] = field(default_factory=set)
-
-
 class Assembler:
     """Feed it records in the order of arrival; it returns the events that became complete.
 
@@ -65,86 +76,116 @@ class Assembler:
         self.timeout = timeout
         self.in_flight = in_flight
         self.counts = Counts()
-        self.waiting: OrderedDict[tuple[str, bytes], Waiting] = OrderedDict()
-        self.done: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self.damaged: list[Payload] = []
+        self.waiting: dict[bytes, list[Any]] = {}
+        self.since: dict[bytes, float] = {}
+        self.done: dict[bytes, None] = {}
         self.gaps = Gaps() if gaps else None
-        self.current: tuple[str, bytes] | None = None
+        self.current = b""
+
+    def feed_payloads(self, batch: list[Payload], now: float | None = None) -> list[Event]:
+        """A batch from netlink; payloads that are no records are left in `damaged`."""
+        now = time.monotonic() if now is None else now
+        waiting = self.waiting
+        ready: list[Event] = []
+        for item in batch:
+            kind, payload = item
+            end = payload.find(b"): ")
+            if end < 0 or not payload.startswith(b"audit("):
+                self.damaged.append(item)
+                continue
+            stamp = payload[6:end]
+            found = waiting.get(stamp)
+            if kind == AUDIT_EOE:
+                if found is not None:
+                    ready.append(self.give_out(stamp, complete=True))
+            elif found is None:
+                self.begin(stamp, item, now, ready)
+            elif item in found:
+                self.counts.repeated += 1
+            else:
+                found.append(item)
+        return ready
 
     def feed(self, record: Record, now: float | None = None) -> list[Event]:
-        key = (record.node, record.stamp)
+        """One record of a log. There no EOE follows: a PROCTITLE ends its event when the next one begins."""
+        key = record.node.encode() + b" " + record.stamp if record.node else record.stamp
         ready: list[Event] = []
         if key != self.current:
-            if self.current and (previous := self.waiting.get(self.current)) and previous.ripe:
+            if ends_with_title(self.waiting.get(self.current)):
                 ready.append(self.give_out(self.current, complete=True))
             self.current = key
+        found = self.waiting.get(key)
         if record.kind == AUDIT_EOE:
-            if key in self.waiting:
+            if found is not None:
                 ready.append(self.give_out(key, complete=True))
-            return ready
-        waiting = self.waiting.get(key)
-        if waiting is None:
-            if key in self.done:
-                self.counts.late += 1
-            elif self.gaps:
-                self.gaps.saw(serial(record.stamp), time.monotonic() if now is None else now)
-            if stands_alone(record.kind):
-                self.counts.events += 1
-                self.remember(key)
-                ready.append(Event(record.stamp, [record]))
-                return ready
-            if len(self.waiting) >= self.in_flight:
-                ready.append(self.give_out(next(iter(self.waiting)), complete=False))
-            waiting = self.waiting[key] = Waiting([], time.monotonic() if now is None else now)
-        if record in waiting.seen:
+        elif found is None:
+            self.begin(key, record, time.monotonic() if now is None else now, ready)
+        elif record in found:
             self.counts.repeated += 1
-            return ready
-        waiting.seen.add(record)
-        waiting.records.append(record)
-        waiting.ripe = waiting.ripe or record.kind == AUDIT_PROCTITLE
+        else:
+            found.append(record)
         return ready
+
+    def begin(self, key: bytes, item: Any, now: float, ready: list[Event]) -> None:
+        if key in self.done:
+            self.counts.late += 1
+        elif self.gaps is not None:
+            self.gaps.saw(serial(key), now)
+        self.waiting[key] = [item]
+        self.since[key] = now
+        if stands_alone(item[0]):
+            ready.append(self.give_out(key, complete=True))
+        elif len(self.waiting) > self.in_flight:
+            ready.append(self.give_out(next(iter(self.waiting)), complete=False))
 
     def flush(self, now: float | None = None) -> list[Event]:
         """Events that wait for nothing but an EOE, and those that waited too long."""
         now = time.monotonic() if now is None else now
-        if self.gaps:
+        if self.gaps is not None:
             self.counts.gaps = self.gaps.settle(now)
         ready = []
-        for key, waiting in list(self.waiting.items()):
-            if waiting.ripe:
+        for key, items in list(self.waiting.items()):
+            if ends_with_title(items):
                 ready.append(self.give_out(key, complete=True))
-            elif now - waiting.since >= self.timeout:
-                ready.append(self.give_out(key, complete=not expects_more(waiting.records)))
+            elif now - self.since[key] >= self.timeout:
+                ready.append(self.give_out(key, complete=not expects_more(items)))
         return ready
 
     def close(self) -> list[Event]:
         """All that still waits."""
-        if self.gaps:
+        if self.gaps is not None:
             self.counts.gaps = self.gaps.settle(float("inf"))
         return [
-            self.give_out(key, complete=waiting.ripe or not expects_more(waiting.records))
-            for key, waiting in list(self.waiting.items())
+            self.give_out(key, complete=ends_with_title(items) or not expects_more(items))
+            for key, items in list(self.waiting.items())
         ]
 
-    def give_out(self, key: tuple[str, bytes], *, complete: bool) -> Event:
-        waiting = self.waiting.pop(key)
+    def give_out(self, key: bytes, *, complete: bool) -> Event:
+        items = self.waiting.pop(key)
+        del self.since[key]
         self.counts.events += 1
-        self.counts.incomplete += not complete
-        self.remember(key)
-        return Event(key[1], waiting.records, complete)
+        if not complete:
+            self.counts.incomplete += 1
+        done = self.done
+        done[key] = None
+        if len(done) > 2 * REMEMBERED:
+            for oldest in list(islice(done, REMEMBERED)):
+                del done[oldest]
+        return Event(key.rpartition(b" ")[2], items, complete)
 
-    def remember(self, key: tuple[str, bytes]) -> None:
-        self.done[key] = None
-        if len(self.done) > REMEMBERED:
-            self.done.popitem(last=False)
+
+def ends_with_title(items: list[Any] | None) -> bool:
+    return items is not None and items[-1][0] == AUDIT_PROCTITLE
 
 
 def stands_alone(kind: int) -> bool:
     return not (FIRST_COMPOUND <= kind <= LAST_COMPOUND or kind == LOGIN)
 
 
-def expects_more(records: list[Record]) -> bool:
+def expects_more(items: list[Any]) -> bool:
     """A system call's event always ends with PROCTITLE or EOE; other kernel records may stand alone."""
-    return any(record.kind in (1300, 1336) for record in records)
+    return any(item[0] in (1300, 1336) for item in items)
 
 
 class Gaps:

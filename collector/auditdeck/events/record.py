@@ -22,7 +22,6 @@ LINE = re.compile(
     rb"(?:node=(?P<node>\S+) )?type=(?P<type>\w+(?:\[\d+\])?) msg=audit\((?P<stamp>\d+\.\d{3}:\d+)\): ?(?P<body>.*)",
     re.DOTALL,
 )
-PAYLOAD = re.compile(rb"audit\((?P<stamp>\d+\.\d{3}:\d+)\): ?(?P<body>.*)", re.DOTALL)
 
 
 class Record(NamedTuple):
@@ -46,12 +45,6 @@ def parse_line(line: bytes) -> Record | None:
     body, _, names = match["body"].partition(ENRICHMENT)
     node = (match["node"] or b"").decode("utf-8", "backslashreplace")
     return Record(kind, match["stamp"], body.rstrip(), names, node)
-
-
-def parse_payload(kind: int, payload: bytes) -> Record | None:
-    """The payload of one netlink message; None if it is no record."""
-    match = PAYLOAD.match(payload.rstrip(b"\0\n "))
-    return Record(kind, match["stamp"], match["body"]) if match else None
 
 
 def type_number(name: bytes) -> int | None:
