@@ -8,24 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import orjson
-
 from auditdeck.assets import asset
 from auditdeck.config import Settings
 from auditdeck.documents.context import Context, live_context
-from auditdeck.documents.ecs import document
+from auditdeck.documents.fast import Encoder
 from auditdeck.enrich.host import this_host
 from auditdeck.enrich.users import Users
 from auditdeck.errors import AuditdeckError, KernelError
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
-from auditdeck.events.assembler import Assembler, Event, Payload
+from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.record import Payload
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
 from auditdeck.kernel.rules.defaults import default_rules, load_defaults
@@ -34,7 +32,6 @@ from auditdeck.kernel.session import Mode, Session
 from auditdeck.store.compaction import PARQUET, parquet_path
 from auditdeck.store.store import EVENTS
 
-SOCKET_KEY = "netconns_socket"
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
 
@@ -51,16 +48,16 @@ class Pipeline:
         self.data_dir = Path(settings.data_dir)
         self.counters = Counters()
         self.reported = Counters()
-        self.tally: Counter[tuple[str, str]] = Counter()
         self.ended = threading.Event()
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
         self.queue: SimpleQueue[Batch | None] = SimpleQueue()
-        self.queued = 0
+        self.received = 0
+        self.decoded = 0
         self.threads: list[threading.Thread] = []
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.packing: list[int] = []
-        self.on_document: Callable[[dict[str, object]], None] | None = None
+        self.on_line: Callable[[bytes], None] | None = None
 
     def start(self) -> None:
         """Opens the event log, takes the audit socket, loads the rules and begins. Raises AuditdeckError."""
@@ -95,10 +92,16 @@ class Pipeline:
             raise
         self.context = self.make_context()
         self.assembler = Assembler()
+        documents = self.settings.documents
+        self.encoder = Encoder(self.context, original=documents.original, socket_events=documents.socket_events)
         for work in (self.receive, self.decode, self.keep_house):
             thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
             self.threads.append(thread)
             thread.start()
+
+    @property
+    def queued(self) -> int:
+        return self.received - self.decoded
 
     @property
     def mode(self) -> Mode:
@@ -132,7 +135,7 @@ class Pipeline:
         while not self.stopping.is_set():
             batch = self.capture.records(0.25)
             if batch:
-                self.queued += len(batch)
+                self.received += len(batch)
                 self.queue.put(batch)
             self.counters.overruns = self.capture.overruns
             while self.queued > QUEUE_LIMIT and not self.stopping.is_set():
@@ -149,30 +152,38 @@ class Pipeline:
                 return
             self.context.refresh()
             self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
-            self.queued -= len(batch)
+            self.decoded += len(batch)
 
     def assemble(self, batch: Batch) -> list[Event]:
         self.counters.records += len(batch)
-        ready = self.assembler.feed_payloads(batch)
-        for kind, payload in self.assembler.damaged:
-            self.counters.damaged += 1
-            self.keep_damaged(kind, payload)
-        self.assembler.damaged.clear()
+        ready = self.assembler.feed(batch)
+        if self.assembler.damaged:
+            self.keep_damaged(self.assembler.damaged)
+            self.assembler.damaged.clear()
         return ready
 
-    def keep_damaged(self, kind: int, payload: bytes) -> None:
+    def keep_damaged(self, items: list[Payload]) -> None:
+        self.counters.damaged += len(items)
         with open(self.data_dir / "damaged.log", "ab") as file:
-            file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
+            for kind, payload in items:
+                file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
 
     def write(self, events: list[Event]) -> None:
         lines = []
         for event in events:
-            made = document(event, self.context, original=self.settings.documents.original)
-            if SOCKET_KEY in made.get("tags", ()) and not self.settings.documents.socket_events:
-                self.counters.absorbed += 1
+            try:
+                line = self.encoder.encode(event)
+            except Exception:
+                logger.exception("event %s could not be decoded; its records are in damaged.log", event.stamp.decode())
+                self.keep_damaged(event.items)
                 continue
-            self.count(made)
-            lines.append(orjson.dumps(made))
+            if line:
+                lines.append(line)
+            else:
+                self.counters.absorbed += 1
+        if self.on_line is not None:
+            for line in lines:
+                self.on_line(line)
         self.writer.append(lines)
         counts = self.assembler.counts
         self.counters.events = counts.events
@@ -181,10 +192,6 @@ class Pipeline:
         self.counters.repeated = counts.repeated
         self.counters.gaps = counts.gaps
         self.counters.documents += len(lines)
-
-    def count(self, made: dict[str, object]) -> None:
-        if self.on_document is not None:
-            self.on_document(made)
 
     def keep_house(self) -> None:
         """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
@@ -289,6 +296,6 @@ class Pipeline:
             batch = capture.records(0.1)
             if not batch:
                 break
-            self.queued += len(batch)
+            self.received += len(batch)
             self.queue.put(batch)
         self.ask_kernel()

@@ -27,10 +27,11 @@ PROCTITLE, URINGOP = 1327, 1336
 READ = {SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE, PROCTITLE, URINGOP}
 
 # Fields that have a place of their own in the document; all others go to auditd.data.
-PLACED = {
+PLACED: frozenset[str] = frozenset({
     "auid", "uid", "gid", "euid", "egid", "suid", "sgid", "fsuid", "fsgid", "pid", "ppid", "ses", "exe", "comm", "key",
     "res", "result", "success", "items", "subj",
-}  # fmt: skip
+})  # fmt: skip
+OF_CALL = {"arch", "syscall", "exit", "a0", "a1", "a2", "a3"}
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
     "failure": "failure", "0": "failure",
@@ -56,6 +57,7 @@ class Builder:
     def __init__(self, event: Event, context: Context) -> None:
         self.event = event
         self.context = context
+        self.records = event.records
         self.read: dict[int, list[dict[str, str]]] = {}
         for record in event.records:
             if record.kind not in (EXECVE, PROCTITLE):
@@ -74,7 +76,7 @@ class Builder:
 
     def first_record(self) -> dict[str, str]:
         first: dict[str, str] = {}
-        for record in self.event.records:
+        for record in self.records:
             for found in self.read.get(record.kind, []):
                 for name, value in found.items():
                     first.setdefault(name, value)
@@ -105,7 +107,6 @@ class Builder:
         return {name: part for name, part in parts.items() if part not in ({}, [])}
 
     def what(self, *, original: bool) -> dict[str, Any]:
-        outcome = OUTCOMES.get(self.main.get("success", self.main.get("res", self.main.get("result", ""))), "unknown")
         what: dict[str, Any] = {
             "id": self.event.stamp.decode(),
             "kind": "event",
@@ -114,16 +115,16 @@ class Builder:
             "action": self.meaning.action,
             "category": list(self.meaning.category),
             "type": list(self.meaning.type),
-            "outcome": outcome,
+            "outcome": result_of(self.main)[0],
         }
         if original:
-            what["original"] = "\n".join(original_line(record) for record in self.event.records)
+            what["original"] = "\n".join(original_line(record) for record in self.records)
         return what
 
     def host(self) -> dict[str, Any]:
         host = self.context.host.document()
         if self.event.node:
-            return {"name": self.event.node}
+            return {"name": self.event.node.decode("utf-8", "backslashreplace")}
         return host
 
     def process(self) -> dict[str, Any]:
@@ -137,16 +138,11 @@ class Builder:
         parent = integer(self.main.get("ppid"))
         if parent is not None:
             process["parent"] = {"pid": parent}
-        for source, target in (("comm", "name"), ("exe", "executable")):
-            if source in self.main:
-                process[target] = self.main[source]
-        executed = [record.body for record in self.event.records if record.kind == EXECVE]
+        process |= program_of(self.main)
+        executed = [record.body for record in self.records if record.kind == EXECVE]
         if executed:
-            args = arguments(executed)
-            process["args"] = args
-            process["args_count"] = len(args)
-            process["command_line"] = shlex.join(args)
-        titled = next((record.body for record in self.event.records if record.kind == PROCTITLE), None)
+            process |= command_of(executed)
+        titled = next((record.body for record in self.records if record.kind == PROCTITLE), None)
         if titled is not None and (shown := title(titled)):
             process["title"] = shown
         if cwd := self.cwd():
@@ -157,26 +153,23 @@ class Builder:
         return (self.one(CWD) or {}).get("cwd", "")
 
     def names(self) -> dict[str, str]:
-        for record in self.event.records:
+        for record in self.records:
             if record.names and record.kind not in (PATH, SOCKADDR):
                 return fields(record.names)
         return {}
 
     def tags(self) -> list[str]:
-        return [key for key in self.main.get("key", "").split(KEY_SEPARATOR) if key]
+        return tags_of(self.main)
 
     def auditd(self) -> dict[str, Any]:
-        first = self.event.records[0]
+        first = self.records[0]
         auditd: dict[str, Any] = {
             "sequence": serial(self.event.stamp),
             "message_type": type_name(first.kind).lower(),
-            "result": {"success": "success", "failure": "fail"}.get(
-                OUTCOMES.get(self.main.get("success", self.main.get("res", self.main.get("result", ""))), ""), "unknown"
-            ),
+            "result": result_of(self.main)[1],
         }
-        session = self.main.get("ses")
-        if session:
-            auditd["session"] = "unset" if session == UNSET else session
+        if session := session_of(self.main):
+            auditd["session"] = session
         data = self.data()
         if data:
             auditd["data"] = data
@@ -189,7 +182,7 @@ class Builder:
         data: dict[str, str] = {}
         if self.call:
             data.update(call_data(self.call))
-        for record in self.event.records:
+        for record in self.records:
             if record.kind in READ - {URINGOP}:
                 continue
             for found in self.read.get(record.kind, []):
@@ -197,16 +190,13 @@ class Builder:
                     if name not in PLACED or (name == "key" and not self.call):
                         data.setdefault(name, value)
         if self.call:
-            for name, value in self.call.fields.items():
-                if name not in PLACED and name not in ("arch", "syscall", "exit", "a0", "a1", "a2", "a3"):
-                    data.setdefault(name, value)
-            if "subj" in self.call.fields:
-                data["subj"] = self.call.fields["subj"]
+            for name, value in other_fields(self.call.fields).items():
+                data.setdefault(name, value)
         return data
 
     def paths(self) -> list[dict[str, Any]]:
         users = self.context.users
-        names = [fields(record.names) for record in self.event.records if record.kind == PATH]
+        names = [fields(record.names) for record in self.records if record.kind == PATH]
         return [path_of(path, name, users) for path, name in zip(self.read.get(PATH, []), names, strict=True)]
 
     def add_file(self, parts: dict[str, Any]) -> None:
@@ -226,11 +216,6 @@ class Builder:
             parts["source"] = {"address": self.main["addr"]}
 
     def summarise(self, parts: dict[str, Any]) -> None:
-        user = parts["user"]
-        actor = {
-            "primary": user.get("audit", {}).get("name") or user.get("audit", {}).get("id") or "unset",
-            "secondary": user.get("name") or user.get("id"),
-        }
         what: dict[str, Any] = {"type": self.meaning.object}
         if self.meaning.object == "socket":
             for side in ("destination", "source", "server"):
@@ -244,11 +229,55 @@ class Builder:
         else:
             what["primary"] = next((self.main[name] for name in self.meaning.primary if name in self.main), "")
         summary = {
-            "actor": {name: value for name, value in actor.items() if value},
+            "actor": actor_of(parts["user"]),
             "object": {name: value for name, value in what.items() if value},
-            "how": self.main.get("exe", self.main.get("comm", "")),
+            "how": how_of(self.main),
         }
         parts["auditd"]["summary"] = {name: value for name, value in summary.items() if value}
+
+
+def result_of(fields: dict[str, str]) -> tuple[str, str]:
+    """event.outcome and auditd.result."""
+    outcome = OUTCOMES.get(fields.get("success", fields.get("res", fields.get("result", ""))), "unknown")
+    return outcome, {"failure": "fail"}.get(outcome, outcome)
+
+
+def session_of(fields: dict[str, str]) -> str:
+    session = fields.get("ses", "")
+    return "unset" if session == UNSET else session
+
+
+def program_of(fields: dict[str, str]) -> dict[str, str]:
+    """process.name and process.executable."""
+    return {target: fields[source] for source, target in (("comm", "name"), ("exe", "executable")) if source in fields}
+
+
+def command_of(executed: list[bytes]) -> dict[str, Any]:
+    """process.args and what follows from it, of EXECVE records."""
+    args = arguments(executed)
+    return {"args": args, "args_count": len(args), "command_line": shlex.join(args)}
+
+
+def tags_of(fields: dict[str, str]) -> list[str]:
+    return [key for key in fields.get("key", "").split(KEY_SEPARATOR) if key]
+
+
+def actor_of(user: dict[str, Any]) -> dict[str, str]:
+    """auditd.summary.actor: who logged in, and as whom it was done."""
+    actor = {
+        "primary": user.get("audit", {}).get("name") or user.get("audit", {}).get("id") or "unset",
+        "secondary": user.get("name") or user.get("id"),
+    }
+    return {name: value for name, value in actor.items() if value}
+
+
+def how_of(fields: dict[str, str]) -> str:
+    return fields.get("exe", fields.get("comm", ""))
+
+
+def other_fields(fields: dict[str, str]) -> dict[str, str]:
+    """Fields of a SYSCALL record that stand nowhere else in the document."""
+    return {name: value for name, value in fields.items() if name == "subj" or name not in PLACED | OF_CALL}
 
 
 def call_data(call: Call) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from auditdeck.documents.context import Context
 from auditdeck.documents.syscalls import Call, integer, signed32
+from auditdeck.enrich.network import Connect
 from auditdeck.events import sockaddr
 
 INCOMING = {"accept", "accept4", "recvfrom", "recvmsg", "recvmmsg", "recv"}
@@ -60,16 +61,18 @@ def describe_connect(parts: dict[str, Any], call: Call, parsed: sockaddr.SocketA
     pid = integer(call.fields.get("pid")) or 0
     number = signed32(call.arguments[0]) if call.arguments else -1
     result = call.result if call.result is not None else 0
-    connect = context.network.connected(pid, number, (parsed.ip, parsed.port or 0), result)
+    describe_outcome(parts, context.network.connected(pid, number, (parsed.ip, parsed.port or 0), result), result)
+
+
+def describe_outcome(parts: dict[str, Any], connect: Connect, result: int) -> None:
     if connect.transport:
         parts["network"]["transport"] = connect.transport
     parts["auditdeck"]["transport"] = {"source": connect.source}
-    event = parts["event"]
     if connect.under_way:
-        event["outcome"] = "success"
+        parts["event"]["outcome"] = "success"
         parts["auditd"]["result"] = "success"
     if connect.repeat or not (result == 0 or connect.under_way or connect.failed):
-        event["type"] = ["connection", "info"]
+        parts["event"]["type"] = ["connection", "info"]
 
 
 def describe_made(parts: dict[str, Any], call: Call, context: Context) -> None:

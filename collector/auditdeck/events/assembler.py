@@ -7,9 +7,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from auditdeck.events.record import Record, serial
+from auditdeck.events.record import STAMP, Payload, Record, record_of, serial
 from auditdeck.kernel.messages import AUDIT_EOE, AUDIT_PROCTITLE
 
 TIMEOUT = 2.0
@@ -23,34 +22,19 @@ FIRST_COMPOUND, LAST_COMPOUND, LOGIN = 1300, 1899, 1006
 KERNEL = 2000
 
 
-Payload = tuple[int, bytes]
-"""A record as netlink has it: its type, and `audit(stamp): body`."""
-
-
 @dataclass(slots=True)
 class Event:
-    """All records of one stamp, as they came: records of a log, or payloads of netlink.
-
-    `complete` is false if a timeout or the limit ended the wait for more.
-    """
+    """All records of one stamp, as they came. `complete` is false if a timeout or the limit ended the wait for more;
+    `node` is the host that a log of several hosts names, b"" for this one."""
 
     stamp: bytes
-    items: list[Record] | list[Payload]
+    items: list[Payload]
     complete: bool = True
+    node: bytes = b""
 
     @property
     def records(self) -> list[Record]:
-        # "audit(" before and "): " behind the stamp.
-        start = len(self.stamp) + 9
-        return [
-            item if isinstance(item, Record) else Record(item[0], self.stamp, item[1][start:].rstrip(b"\0\n "))
-            for item in self.items
-        ]
-
-    @property
-    def node(self) -> str:
-        first = self.items[0]
-        return first.node if isinstance(first, Record) else ""
+        return [record_of(kind, payload) for kind, payload in self.items]
 
 
 @dataclass(slots=True)
@@ -68,66 +52,56 @@ class Counts:
 class Assembler:
     """Feed it records in the order of arrival; it returns the events that became complete.
 
-    Call `flush` when nothing more is there to read, and `close` at the end. With `gaps=False` (files, which may be cut
-    or merged) missing serials are not counted.
+    Call `flush` when nothing more is there to read, and `close` at the end. With `log=True` missing serials are not
+    counted (logs may be cut or merged), and a PROCTITLE ends its event when the next one begins (no EOE follows there).
     """
 
-    def __init__(self, *, timeout: float = TIMEOUT, in_flight: int = IN_FLIGHT, gaps: bool = True) -> None:
+    def __init__(self, *, timeout: float = TIMEOUT, in_flight: int = IN_FLIGHT, log: bool = False) -> None:
         self.timeout = timeout
         self.in_flight = in_flight
+        self.log = log
         self.counts = Counts()
         self.damaged: list[Payload] = []
-        self.waiting: dict[bytes, list[Any]] = {}
+        self.waiting: dict[bytes, list[Payload]] = {}
         self.since: dict[bytes, float] = {}
         self.done: dict[bytes, None] = {}
-        self.gaps = Gaps() if gaps else None
-        self.current = b""
+        self.gaps = None if log else Gaps()
+        self.last = b""
 
-    def feed_payloads(self, batch: list[Payload], now: float | None = None) -> list[Event]:
-        """A batch from netlink; payloads that are no records are left in `damaged`."""
+    def feed(self, batch: list[Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
+        """A batch of one node; payloads that are no records are left in `damaged`."""
         now = time.monotonic() if now is None else now
         waiting = self.waiting
         ready: list[Event] = []
         for item in batch:
             kind, payload = item
             end = payload.find(b"): ")
-            if end < 0 or not payload.startswith(b"audit("):
+            if end < 0:
                 self.damaged.append(item)
                 continue
-            stamp = payload[6:end]
-            found = waiting.get(stamp)
+            key = payload[6:end]
+            if node:
+                key = node + b" " + key
+            found = waiting.get(key)
             if kind == AUDIT_EOE:
                 if found is not None:
-                    ready.append(self.give_out(stamp, complete=True))
+                    ready.append(self.give_out(key, complete=True))
             elif found is None:
-                self.begin(stamp, item, now, ready)
+                self.begin(key, item, now, ready)
             elif item in found:
                 self.counts.repeated += 1
             else:
                 found.append(item)
         return ready
 
-    def feed(self, record: Record, now: float | None = None) -> list[Event]:
-        """One record of a log. There no EOE follows: a PROCTITLE ends its event when the next one begins."""
-        key = record.node.encode() + b" " + record.stamp if record.node else record.stamp
-        ready: list[Event] = []
-        if key != self.current:
-            if ends_with_title(self.waiting.get(self.current)):
-                ready.append(self.give_out(self.current, complete=True))
-            self.current = key
-        found = self.waiting.get(key)
-        if record.kind == AUDIT_EOE:
-            if found is not None:
-                ready.append(self.give_out(key, complete=True))
-        elif found is None:
-            self.begin(key, record, time.monotonic() if now is None else now, ready)
-        elif record in found:
-            self.counts.repeated += 1
-        else:
-            found.append(record)
-        return ready
-
-    def begin(self, key: bytes, item: Any, now: float, ready: list[Event]) -> None:
+    def begin(self, key: bytes, item: Payload, now: float, ready: list[Event]) -> None:
+        if not STAMP.fullmatch(key.rpartition(b" ")[2]) or not item[1].startswith(b"audit("):
+            self.damaged.append(item)
+            return
+        if self.log:
+            if ends_with_title(self.waiting.get(self.last)):
+                ready.append(self.give_out(self.last, complete=True))
+            self.last = key
         if key in self.done:
             self.counts.late += 1
         elif self.gaps is not None:
@@ -149,7 +123,7 @@ class Assembler:
             if ends_with_title(items):
                 ready.append(self.give_out(key, complete=True))
             elif now - self.since[key] >= self.timeout:
-                ready.append(self.give_out(key, complete=not expects_more(items)))
+                ready.append(self.give_out(key, complete=self.log or not expects_more(items)))
         return ready
 
     def close(self) -> list[Event]:
@@ -157,7 +131,7 @@ class Assembler:
         if self.gaps is not None:
             self.counts.gaps = self.gaps.settle(float("inf"))
         return [
-            self.give_out(key, complete=ends_with_title(items) or not expects_more(items))
+            self.give_out(key, complete=self.log or ends_with_title(items) or not expects_more(items))
             for key, items in list(self.waiting.items())
         ]
 
@@ -172,10 +146,11 @@ class Assembler:
         if len(done) > 2 * REMEMBERED:
             for oldest in list(islice(done, REMEMBERED)):
                 del done[oldest]
-        return Event(key.rpartition(b" ")[2], items, complete)
+        node, _, stamp = key.rpartition(b" ")
+        return Event(stamp, items, complete, node)
 
 
-def ends_with_title(items: list[Any] | None) -> bool:
+def ends_with_title(items: list[Payload] | None) -> bool:
     return items is not None and items[-1][0] == AUDIT_PROCTITLE
 
 
@@ -183,7 +158,7 @@ def stands_alone(kind: int) -> bool:
     return not (FIRST_COMPOUND <= kind <= LAST_COMPOUND or kind == LOGIN)
 
 
-def expects_more(items: list[Any]) -> bool:
+def expects_more(items: list[Payload]) -> bool:
     """A system call's event always ends with PROCTITLE or EOE; other kernel records may stand alone."""
     return any(item[0] in (1300, 1336) for item in items)
 

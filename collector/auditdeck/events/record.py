@@ -18,10 +18,10 @@ from auditdeck.kernel.tables.record_types import RECORD_TYPES
 TYPE_NUMBERS = {name.encode(): number for number, name in RECORD_TYPES.items()}
 ENRICHMENT = b"\x1d"
 
-LINE = re.compile(
-    rb"(?:node=(?P<node>\S+) )?type=(?P<type>\w+(?:\[\d+\])?) msg=audit\((?P<stamp>\d+\.\d{3}:\d+)\): ?(?P<body>.*)",
-    re.DOTALL,
-)
+STAMP = re.compile(rb"\d{1,15}\.\d{3}:\d{1,20}")
+
+Payload = tuple[int, bytes]
+"""A record as netlink has it: its type, and `audit(stamp): body`."""
 
 
 class Record(NamedTuple):
@@ -34,23 +34,35 @@ class Record(NamedTuple):
     node: str = ""
 
 
-def parse_line(line: bytes) -> Record | None:
-    """One line of an audit log; None if it is none."""
-    match = LINE.match(line.rstrip(b"\r\n"))
-    if not match:
+def record_of(kind: int, payload: bytes) -> Record:
+    """A payload read; raises ValueError if it is none."""
+    end = payload.find(b"): ")
+    stamp = payload[6:end]
+    if end < 0 or not STAMP.fullmatch(stamp):
+        raise ValueError(f"no audit record: {payload[:40]!r}")
+    body, _, names = payload[end + 3 :].partition(ENRICHMENT)
+    return Record(kind, stamp, body.rstrip(b"\0\r\n "), names)
+
+
+def read_line(line: bytes) -> tuple[bytes, int, bytes] | None:
+    """One line of an audit log as its node (b"" if none is named), type and payload; None if it is none."""
+    node = b""
+    if line.startswith(b"node="):
+        node, _, line = line[5:].partition(b" ")
+    if not line.startswith(b"type="):
         return None
-    kind = type_number(match["type"])
-    if kind is None:
+    end = line.find(b" msg=audit(", 5)
+    kind = type_number(line[5:end])
+    if end < 0 or kind is None:
         return None
-    body, _, names = match["body"].partition(ENRICHMENT)
-    node = (match["node"] or b"").decode("utf-8", "backslashreplace")
-    return Record(kind, match["stamp"], body.rstrip(), names, node)
+    return node, kind, line[end + 5 :]
 
 
 def type_number(name: bytes) -> int | None:
-    if name.startswith(b"UNKNOWN["):
+    kind = TYPE_NUMBERS.get(name)
+    if kind is None and name.startswith(b"UNKNOWN[") and name[8:-1].isdigit():
         return int(name[8:-1])
-    return TYPE_NUMBERS.get(name)
+    return kind
 
 
 def type_name(kind: int) -> str:

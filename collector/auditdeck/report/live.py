@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from typing import Any
 
+import orjson
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -31,8 +32,11 @@ class Summary:
         self.latest: deque[str] = deque(maxlen=5)
         self.rate: deque[tuple[float, int]] = deque(maxlen=6)
 
-    def see(self, document: dict[str, Any]) -> None:
+    def see(self, line: bytes) -> None:
         """Called by the pipeline for each document."""
+        if b'"connected-to"' not in line:
+            return
+        document = orjson.loads(line)
         kind = counts_as(document)
         if kind is None:
             return
@@ -100,7 +104,7 @@ def counts_as(document: dict[str, Any]) -> str | None:
 def show(pipeline: Pipeline, seconds: float | None) -> None:
     """Until the pipeline ends, or for so many seconds."""
     summary = Summary(pipeline)
-    pipeline.on_document = summary.see
+    pipeline.on_line = summary.see
     deadline = None if seconds is None else time.monotonic() + seconds
     with Live(summary, console=Console(stderr=True, highlight=False), refresh_per_second=2, transient=True):
         while not pipeline.ended.is_set() and (deadline is None or time.monotonic() < deadline):

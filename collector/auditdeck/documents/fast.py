@@ -1,0 +1,370 @@
+"""The same documents as `documents.ecs`, written by putting remembered pieces of JSON together.
+
+Most of what the kernel sends was sent before: all of a SYSCALL record from `auid=` on is the same for every call of a
+program, a destination comes again and again, so do titles, paths and argument lists. So each piece of a record is
+parsed once, by the plain code, and its JSON remembered under its bytes. A key holds all that its value depends on but
+users and addresses; when those change (`Context.generation`) everything is forgotten. Events of other forms go the
+plain way, which is also what the tests compare this with.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import orjson
+
+from auditdeck.documents.context import Context
+from auditdeck.documents.ecs import (
+    ECS_VERSION,
+    actor_of,
+    call_data,
+    command_of,
+    document,
+    how_of,
+    other_fields,
+    program_of,
+    result_of,
+    session_of,
+    tags_of,
+)
+from auditdeck.documents.meaning import Meaning, meanings
+from auditdeck.documents.paths import file_of, main_path, path_of
+from auditdeck.documents.people import user_of
+from auditdeck.documents.sockets import describe_address, describe_outcome, is_hex
+from auditdeck.documents.syscalls import Call, read_call, signed32
+from auditdeck.enrich.network import Connect
+from auditdeck.enrich.processes import TRUSTED
+from auditdeck.events import sockaddr
+from auditdeck.events.assembler import Event
+from auditdeck.events.fields import fields, title
+from auditdeck.events.record import ENRICHMENT, Payload
+
+SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
+SOCKET_KEY = "netconns_socket"
+REMEMBERED = 8192
+BIGGEST = 2048
+"""Longer pieces are not remembered: an argument list of 100 kB seldom comes again."""
+
+
+ECS = f'Z","ecs":{{"version":"{ECS_VERSION}"}}'.encode()
+
+
+def inner(value: dict[str, Any]) -> bytes:
+    """An object's JSON without its braces."""
+    return orjson.dumps(value)[1:-1]
+
+
+def joined(*parts: bytes) -> bytes:
+    return b",".join(part for part in parts if part)
+
+
+@dataclass(slots=True)
+class Head:
+    """A SYSCALL record up to `items=`: which call with which result. `descriptor` is its first argument."""
+
+    call: Call
+    meaning: Meaning
+    descriptor: int
+    result: int
+    outcome: str
+    event: bytes
+    auditd: bytes
+    data: bytes
+
+
+@dataclass(slots=True)
+class Tail:
+    """A SYSCALL record from `auid=` on: who, with what program, by which rule."""
+
+    process: bytes
+    user: bytes
+    session: bytes
+    data: bytes
+    actor: bytes
+    how: bytes
+    tags: bytes
+    socket: bool
+
+
+@dataclass(slots=True)
+class Ids:
+    """`ppid=… pid=…`; the entity id is asked for again after `until`."""
+
+    pid: int
+    until: float
+    process: bytes
+
+
+@dataclass(slots=True)
+class Files:
+    """The PATH and CWD records of an event."""
+
+    cwd: bytes
+    paths: bytes
+    file: bytes
+    object: bytes
+
+
+@dataclass(slots=True)
+class Peer:
+    """What a connect's address, transport and result make of its document."""
+
+    event: bytes
+    auditd: bytes
+    data: bytes
+    parts: bytes
+    object: bytes
+
+
+V = TypeVar("V")
+
+
+class Memory(dict[Any, V]):
+    """A bounded cache: when it is full, the older half goes."""
+
+    def keep(self, key: Any, value: V, size: int = 0) -> V:
+        if size <= BIGGEST:
+            if len(self) >= REMEMBERED:
+                for oldest in list(self)[: REMEMBERED // 2]:
+                    del self[oldest]
+            self[key] = value
+        return value
+
+
+class Encoder:
+    """Events to lines of JSON, for one thread."""
+
+    def __init__(self, context: Context, *, original: bool = False, socket_events: bool = False) -> None:
+        self.context = context
+        self.original = original
+        self.socket_events = socket_events
+        self.second = b""
+        self.prefix = b""
+        self.forget()
+
+    def forget(self) -> None:
+        self.generation = self.context.generation
+        self.host = b'"host":' + orjson.dumps(self.context.host.document())
+        self.heads: Memory[Head] = Memory()
+        self.tails: Memory[Tail] = Memory()
+        self.ids: Memory[Ids] = Memory()
+        self.titles: Memory[bytes] = Memory()
+        self.commands: Memory[bytes] = Memory()
+        self.files: Memory[Files] = Memory()
+        self.addresses: Memory[sockaddr.SocketAddress] = Memory()
+        self.peers: Memory[Peer] = Memory()
+
+    def encode(self, event: Event) -> bytes:
+        """The event's document; b"" for one that only told a socket's protocol."""
+        if self.generation != self.context.generation:
+            self.forget()
+        line = None
+        if event.complete and not event.node and not self.original:
+            line = self.quick(event)
+        return self.plain(event) if line is None else line
+
+    def plain(self, event: Event) -> bytes:
+        made = document(event, self.context, original=self.original)
+        if SOCKET_KEY in made.get("tags", ()) and not self.socket_events:
+            return b""
+        return orjson.dumps(made)
+
+    def quick(self, event: Event) -> bytes | None:
+        """None for an event of a form that is left to the plain way."""
+        kind, payload = event.items[0]
+        start = len(event.stamp) + 9
+        middle = payload.find(b" ppid=", start)
+        end = payload.find(b" auid=", middle)
+        if kind != SYSCALL or middle < 0 or end < 0:
+            return None
+        raw = payload[end:]
+        tail = self.tails.get(raw) or self.read_tail(raw)
+        if tail is None:
+            return None
+        raw = payload[start:middle]
+        head = self.heads.get(raw) or self.read_head(raw)
+        raw = payload[middle:end]
+        ids = self.ids.get(raw)
+        if ids is None or time.monotonic() > ids.until:
+            ids = self.read_ids(raw)
+        # Without arguments it is a socketcall(2), whose own record has them.
+        if tail.socket and head.call.name == "socket" and head.call.arguments and not self.socket_events:
+            if head.result >= 0:
+                self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
+            return b""
+        return self.put_together(event, start, head, tail, ids)
+
+    def put_together(self, event: Event, start: int, head: Head, tail: Tail, ids: Ids) -> bytes | None:
+        address = titled = command = b""
+        named: list[Payload] = []
+        for item in event.items[1:]:
+            kind, payload = item
+            if kind == PROCTITLE:
+                raw = payload[start:]
+                titled = self.titles.get(raw) or self.read_title(raw)
+            elif kind == SOCKADDR:
+                address = payload[start:]
+            elif kind == EXECVE and not command:
+                raw = payload[start:]
+                command = self.commands.get(raw) or self.read_command(raw)
+            elif kind in (CWD, PATH):
+                named.append((kind, payload[start:]))
+            else:
+                return None
+        what, result, data, more = head.event, head.auditd, joined(head.data, tail.data), b""
+        cwd = paths = b""
+        if head.meaning.object == "socket" or address:
+            peer = self.peer(address, head, ids) if not named else None
+            if peer is None:
+                return None
+            what, result, more, thing = peer.event, peer.auditd, peer.parts, peer.object
+            data = joined(data, peer.data)
+        else:
+            key = (head.meaning.action, *named)
+            files = self.files.get(key) or self.read_files(key, named, head.meaning)
+            if files is None:
+                return None
+            cwd, paths, more, thing = files.cwd, files.paths, files.file, files.object
+        stamp = event.stamp
+        return b"".join(
+            (
+                self.time(stamp), b',"event":{"id":"', stamp, b'",', what, b"},", self.host,
+                b',"process":{', joined(ids.process, tail.process, command, titled, cwd), b"},", tail.user,
+                b',"auditd":{"sequence":', stamp[stamp.index(b":") + 1 :], result, tail.session,
+                b',"data":{', data, b"}", paths, b',"summary":{', joined(tail.actor, thing, tail.how), b"}}",
+                tail.tags, more, b"}",
+            )
+        )  # fmt: skip
+
+    def time(self, stamp: bytes) -> bytes:
+        second, _, rest = stamp.partition(b".")
+        if second != self.second:
+            self.second = second
+            self.prefix = f'{{"@timestamp":"{datetime.fromtimestamp(int(second), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
+        return self.prefix + rest[:3] + ECS
+
+    def read_head(self, raw: bytes) -> Head:
+        found = fields(raw)
+        call = read_call(found, None)
+        meaning = meanings().of([SYSCALL], call.name)
+        outcome, result = result_of(found)
+        head = Head(
+            call,
+            meaning,
+            signed32(call.arguments[0]) if call.arguments else -1,
+            call.result if call.result is not None else 0,
+            outcome,
+            event_part(meaning, outcome, meaning.type),
+            result_part(result),
+            inner(call_data(call) | other_fields(found)),
+        )
+        return self.heads.keep(raw, head)
+
+    def read_tail(self, raw: bytes) -> Tail | None:
+        found = fields(raw)
+        if ENRICHMENT in raw or "uid" not in found:
+            return None
+        user = user_of(found, {}, self.context.users)
+        session, how, tags = session_of(found), how_of(found), tags_of(found)
+        tail = Tail(
+            inner(program_of(found)),
+            b'"user":' + orjson.dumps(user),
+            b',"session":' + orjson.dumps(session) if session else b"",
+            inner(other_fields(found)),
+            b'"actor":' + orjson.dumps(actor_of(user)),
+            b'"how":' + orjson.dumps(how) if how else b"",
+            b',"tags":' + orjson.dumps(tags) if tags else b"",
+            SOCKET_KEY in tags,
+        )
+        return self.tails.keep(raw, tail)
+
+    def read_ids(self, raw: bytes) -> Ids:
+        found = fields(raw)
+        pid = int(found["pid"])
+        process: dict[str, Any] = {"pid": pid, "parent": {"pid": int(found["ppid"])}}
+        if entity := self.context.processes.entity_id(pid):
+            process["entity_id"] = entity
+        return self.ids.keep(raw, Ids(pid, time.monotonic() + TRUSTED, inner(process)))
+
+    def read_title(self, raw: bytes) -> bytes:
+        shown = title(raw)
+        return self.titles.keep(raw, b'"title":' + orjson.dumps(shown) if shown else b"", len(raw))
+
+    def read_command(self, raw: bytes) -> bytes:
+        return self.commands.keep(raw, inner(command_of([raw])), len(raw))
+
+    def read_files(self, key: tuple[Any, ...], named: list[Payload], meaning: Meaning) -> Files | None:
+        """`key` holds the action beside the records: which path is the event's file depends on it."""
+        if meaning.primary or any(ENRICHMENT in body for _, body in named):
+            return None
+        cwd = next((fields(body).get("cwd", "") for kind, body in named if kind == CWD), "")
+        paths = [path_of(fields(body), {}, self.context.users) for kind, body in named if kind == PATH]
+        thing = {"type": meaning.object} if meaning.object else {}
+        file = b""
+        main = main_path(paths, meaning.path) if meaning.object in ("file", "filesystem") else None
+        if main is not None:
+            found = file_of(main, cwd)
+            file = b',"file":' + orjson.dumps(found)
+            thing["primary"] = found["path"]
+        files = Files(
+            inner({"working_directory": cwd}) if cwd else b"",
+            b',"paths":' + orjson.dumps(paths) if paths else b"",
+            file,
+            b'"object":' + orjson.dumps({name: value for name, value in thing.items() if value}) if thing else b"",
+        )
+        return self.files.keep(key, files, sum(len(body) for _, body in named))
+
+    def peer(self, raw: bytes, head: Head, ids: Ids) -> Peer | None:
+        """The other end of a connect to an internet address; None for all other socket calls."""
+        if head.call.name != "connect":
+            return None
+        address = self.addresses.get(raw)
+        if address is None:
+            found = fields(raw).get("saddr", "")
+            if ENRICHMENT in raw or not is_hex(found):
+                return None
+            address = self.addresses.keep(raw, sockaddr.parse(bytes.fromhex(found)))
+        if not address.ip:
+            return None
+        connect = self.context.network.connected(ids.pid, head.descriptor, (address.ip, address.port or 0), head.result)
+        key = (raw, connect, head.outcome, head.result == 0)
+        return self.peers.get(key) or self.peers.keep(key, self.read_peer(address, connect, head))
+
+    def read_peer(self, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
+        result = {"success": "success", "failure": "fail"}.get(head.outcome, head.outcome)
+        event: dict[str, Any] = {"outcome": head.outcome, "type": head.meaning.type}
+        parts: dict[str, Any] = {"auditd": {"data": {}, "result": result}, "event": event, "auditdeck": {}}
+        describe_address(parts, head.call, address, self.context)
+        describe_outcome(parts, connect, head.result)
+        rest = {name: parts[name] for name in ("destination", "network", "auditdeck")}
+        to = parts["destination"]
+        thing = {"type": head.meaning.object, "primary": to["ip"], "secondary": str(to["port"])}
+        return Peer(
+            event_part(head.meaning, event["outcome"], event["type"]),
+            result_part(parts["auditd"]["result"]),
+            inner(parts["auditd"]["data"]),
+            b"," + inner(rest),
+            b'"object":' + orjson.dumps(thing),
+        )
+
+
+def event_part(meaning: Meaning, outcome: str, types: Iterable[str]) -> bytes:
+    return inner(
+        {
+            "kind": "event",
+            "module": "auditd",
+            "dataset": "auditd.log",
+            "action": meaning.action,
+            "category": list(meaning.category),
+            "type": list(types),
+            "outcome": outcome,
+        }
+    )
+
+
+def result_part(result: str) -> bytes:
+    return b',"message_type":"syscall","result":' + orjson.dumps(result)
