@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from auditdeck.kernel.netlink import AuditSocket
-from tests.support.audit import preserved, require_audit
 from tests.support.build import narrow, traffic
 from tests.support.collector import as_user, collector, report, scoped_rules
-from tests.support.outside import PORT, Outside, outside
+from tests.support.outside import PORT, Outside
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("audit")]
 
 FIRST, SECOND = 64101, 64102
 CLOSED = 9
-
-
-@pytest.fixture(autouse=True)
-def audit() -> Iterator[AuditSocket]:
-    require_audit()
-    with preserved() as kernel:
-        yield kernel
-
-
-@pytest.fixture
-def away() -> Iterator[Outside]:
-    require_audit()
-    with outside() as found:
-        found.serve()
-        yield found
 
 
 def test_every_number_of_a_known_mix(tmp_path: Path, away: Outside) -> None:

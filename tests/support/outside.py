@@ -7,11 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from tests.support.build import traffic
 
 PORT = 8080
+NUMBERS = count()
 
 
 @dataclass
@@ -38,7 +40,8 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def outside() -> Iterator[Outside]:
-    number = os.getpid() % 200 + 20
+    # A namespace that was deleted is gone only some time later, so each has a number of its own.
+    number = (os.getpid() + next(NUMBERS)) % 200 + 20
     name, here, there = f"deck{number}", f"deckh{number}", f"deckn{number}"
     there4, there6 = f"10.199.{number}.2", f"fd00:dec:{number:x}::2"
     ip("netns", "add", name)

@@ -68,10 +68,10 @@ class Builder:
         self.meaning: Meaning = meanings().of(kinds, self.call.name if self.call else "")
 
     def read_call(self) -> Call | None:
+        if URINGOP in self.read:
+            return read_uring(self.read[URINGOP], self.one(SYSCALL))
         if SYSCALL in self.read:
             return read_call(self.read[SYSCALL][0], self.one(SOCKETCALL))
-        if URINGOP in self.read:
-            return read_uring(self.read[URINGOP][0])
         return None
 
     def first_record(self) -> dict[str, str]:
@@ -139,6 +139,8 @@ class Builder:
         if parent is not None:
             process["parent"] = {"pid": parent}
         process |= program_of(self.main)
+        if pid is not None and self.call and "exe" not in self.main:
+            process |= self.context.processes.program(pid)
         executed = [record.body for record in self.records if record.kind == EXECVE]
         if executed:
             process |= command_of(executed)
@@ -183,7 +185,7 @@ class Builder:
         if self.call:
             data.update(call_data(self.call))
         for record in self.records:
-            if record.kind in READ - {URINGOP}:
+            if record.kind in READ:
                 continue
             for found in self.read.get(record.kind, []):
                 for name, value in found.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from auditdeck.documents.context import Context
 from auditdeck.documents.syscalls import Call, integer, signed32
-from auditdeck.enrich.network import Connect
+from auditdeck.enrich.network import EAGAIN, EINPROGRESS, Connect
 from auditdeck.events import sockaddr
 
 INCOMING = {"accept", "accept4", "recvfrom", "recvmsg", "recvmmsg", "recv"}
@@ -61,6 +61,9 @@ def describe_connect(parts: dict[str, Any], call: Call, parsed: sockaddr.SocketA
     pid = integer(call.fields.get("pid")) or 0
     number = signed32(call.arguments[0]) if call.arguments else -1
     result = call.result if call.result is not None else 0
+    if call.io_uring and result == -EAGAIN:
+        # Not done at once, so it goes on; what becomes of it no record tells.
+        result = -EINPROGRESS
     describe_outcome(parts, context.network.connected(pid, number, (parsed.ip, parsed.port or 0), result), result)
 
 

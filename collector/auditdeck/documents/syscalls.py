@@ -51,12 +51,19 @@ def read_call(fields: dict[str, str], socketcall: dict[str, str] | None) -> Call
     return Call(arch, name, number or 0, success, integer(fields.get("exit")), arguments, fields=fields)
 
 
-def read_uring(fields: dict[str, str]) -> Call:
-    """A URINGOP record; the operation stands as the system call that does the same, where there is one."""
-    number = integer(fields.get("uring_op")) or 0
-    operation = IO_URING_OPERATIONS.get(number, str(number))
-    success = {"yes": True, "no": False}.get(fields.get("success", ""))
-    return Call("", operation, number, success, integer(fields.get("exit")), (), operation, fields)
+def read_uring(operations: list[dict[str, str]], syscall: dict[str, str] | None) -> Call:
+    """URINGOP records; the operation stands as the system call of the same name.
+
+    The first counts: an operation that could not be done at once is tried again, and the record of that says success
+    whatever came of it. `syscall` is the io_uring_enter(2) around it, if it was not done by a thread of the kernel.
+    """
+    first = operations[0]
+    operation = IO_URING_OPERATIONS.get(integer(first.get("uring_op")) or 0, first.get("uring_op", ""))
+    merged = {**(syscall or {}), **first}
+    for name in ("syscall", "arch", "a0", "a1", "a2", "a3"):
+        merged.pop(name, None)
+    success = {"yes": True, "no": False}.get(first.get("success", ""))
+    return Call("", operation, -1, success, integer(first.get("exit")), (), operation, merged)
 
 
 def call_arguments(fields: dict[str, str]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import time
 
 # A pid comes around after kernel.pid_max processes (at least 32,768): not within this many seconds.
@@ -37,6 +38,16 @@ class Processes:
         self.known.pop(pid, None)
         self.known[pid] = (now, current or start, identity)
         return identity
+
+    def program(self, pid: int) -> dict[str, str]:
+        """ECS name and executable of a running process, for the records that leave them out; {} if it is gone."""
+        if not self.live:
+            return {}
+        try:
+            with open(f"/proc/{pid}/comm", errors="backslashreplace") as comm:
+                return {"name": comm.read().strip(), "executable": os.readlink(f"/proc/{pid}/exe")}
+        except OSError:
+            return {}
 
     def identify(self, pid: int, start: str) -> str:
         digest = hashlib.sha256(f"{self.host_id}:{pid}:{start}".encode()).digest()

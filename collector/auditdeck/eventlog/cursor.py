@@ -1,0 +1,48 @@
+"""How far a consumer of the event log has come, kept on disk: saved only after it was acknowledged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+
+from auditdeck.eventlog.reader import Position
+
+CURSORS = "cursors"
+
+
+class Cursor:
+    """The position of one consumer, `cursors/NAME.json` in the data directory."""
+
+    def __init__(self, data_dir: Path, name: str) -> None:
+        self.path = data_dir / CURSORS / f"{name}.json"
+        self.position = read_position(self.path)
+
+    def save(self, position: Position) -> None:
+        """Replaces the file as a whole, so that a crash leaves the old position or the new one."""
+        if position == self.position:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = self.path.with_suffix(".partial")
+        with open(partial, "wb") as file:
+            file.write(orjson.dumps(position._asdict()))
+            file.flush()
+            os.fdatasync(file.fileno())
+        partial.replace(self.path)
+        self.position = position
+
+
+def read_position(path: Path) -> Position:
+    """The saved position; the beginning if there is none or it cannot be read (what is sent twice is there once)."""
+    try:
+        saved = orjson.loads(path.read_bytes())
+        return Position(int(saved["segment"]), int(saved["offset"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Position()
+
+
+def first_needed(data_dir: Path, names: list[str]) -> int | None:
+    """The first segment that some of these consumers has not read to its end; None without consumers."""
+    positions = [read_position(data_dir / CURSORS / f"{name}.json").segment for name in names]
+    return min(positions) if positions else None

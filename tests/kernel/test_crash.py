@@ -1,0 +1,84 @@
+"""A collector that is killed at any moment goes on where it was, without help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditdeck.eventlog.reader import Reader
+from auditdeck.kernel.netlink import AuditSocket
+from tests.support.build import traffic
+from tests.support.collector import collector, report, scoped_rules
+from tests.support.outside import PORT, Outside
+
+pytestmark = pytest.mark.kernel
+
+USER = 64131
+KILLS = 8
+
+
+def documents(data_dir: Path) -> Iterator[dict[str, Any]]:
+    """What is in the event log now."""
+    with Reader(data_dir / "events") as reader:
+        while lines := reader.read():
+            yield from (json.loads(line) for line in lines)
+
+
+def ids(data_dir: Path) -> Counter[str]:
+    """How often each event is in the log."""
+    return Counter(document["event"]["id"] for document in documents(data_dir))
+
+
+def test_killed_while_busy(tmp_path: Path, audit: AuditSocket, away: Outside) -> None:
+    program = traffic("restless")
+    data = tmp_path / "data"
+    rules = scoped_rules(tmp_path / "test.rules", [USER])
+    config = tmp_path / "auditdeck.yaml"
+    config.write_text("event_log: {segment_size: 1MiB}\n")
+    command = [
+        "setpriv",
+        f"--reuid={USER}",
+        "--clear-groups",
+        program,
+        "blocking",
+        "200000",
+        away.ipv4,
+        str(PORT),
+        "2000",
+    ]
+    load = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE)
+    written: set[str] = set()
+    try:
+        for number in range(KILLS):
+            with collector(data, "--rules", rules, "--config", config) as running:
+                time.sleep(0.3 + number * 0.11)
+                written |= set(ids(data))
+                running.kill()
+        with collector(data, "--rules", rules, "--config", config) as running:
+            time.sleep(0.5)
+            load.terminate()
+            load.wait()
+            running.stop()
+    finally:
+        load.kill()
+        load.wait()
+    found = ids(data)
+
+    assert written, "events were written before the kills"
+    assert written <= set(found), "an event that was in the log once stays there"
+    assert set(found.values()) == {1}, "no event is there twice"
+    counted = report(data)["outbound_tcp"]
+    # Sockets that were made while no collector ran, and closed at once, have no known transport.
+    assert counted["connections"] + counted["unknown_transport"] == sum(
+        1 for document in documents(data) if document["event"]["action"] == "connected-to"
+    )
+    assert counted["unknown_transport"] <= 2 * KILLS
+    status = audit.status()
+    assert (status.pid, audit.rules()) == (0, []), "the kernel is as it was before the first of them"
