@@ -9,6 +9,7 @@ plain way, which is also what the tests compare this with.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ from auditdeck.events.record import ENRICHMENT, Payload
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
 SOCKET_KEY = "netconns_socket"
 REMEMBERED = 8192
+IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
+NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
+PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
+IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
 BIGGEST = 2048
 """Longer pieces are not remembered: an argument list of 100 kB seldom comes again."""
 
@@ -183,14 +188,14 @@ class Encoder:
             return None
         raw = payload[end:]
         tail = self.tails.get(raw) or self.read_tail(raw)
-        if tail is None:
-            return None
         raw = payload[start:middle]
         head = self.heads.get(raw) or self.read_head(raw)
         raw = payload[middle:end]
         ids = self.ids.get(raw)
         if ids is None or time.monotonic() > ids.until:
             ids = self.read_ids(raw)
+        if tail is None or head is None or ids is None:
+            return None
         # Without arguments it is a socketcall(2), whose own record has them.
         if tail.socket and head.call.name == "socket" and head.call.arguments and not self.socket_events:
             if head.result >= 0:
@@ -247,8 +252,10 @@ class Encoder:
             self.prefix = f'{{"@timestamp":"{datetime.fromtimestamp(int(second), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
         return self.prefix + rest[:3] + ECS
 
-    def read_head(self, raw: bytes) -> Head:
+    def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
+        if not found.keys() <= IN_HEAD or not PLAIN_WORDS.fullmatch(raw):
+            return None
         call = read_call(found, None)
         meaning = meanings().of([SYSCALL], call.name)
         outcome, result = result_of(found)
@@ -265,8 +272,8 @@ class Encoder:
         return self.heads.keep(raw, head)
 
     def read_tail(self, raw: bytes) -> Tail | None:
-        found = fields(raw)
-        if ENRICHMENT in raw or "uid" not in found:
+        found = fields(body_of(raw))
+        if ENRICHMENT in raw or "uid" not in found or not found.keys().isdisjoint(NOT_IN_TAIL):
             return None
         user = user_of(found, {}, self.context.users)
         session, how, tags = session_of(found), how_of(found), tags_of(found)
@@ -282,25 +289,28 @@ class Encoder:
         )
         return self.tails.keep(raw, tail)
 
-    def read_ids(self, raw: bytes) -> Ids:
-        found = fields(raw)
-        pid = int(found["pid"])
-        process: dict[str, Any] = {"pid": pid, "parent": {"pid": int(found["ppid"])}}
+    def read_ids(self, raw: bytes) -> Ids | None:
+        found = IDS.fullmatch(raw)
+        if not found:
+            return None
+        pid = int(found[2])
+        process: dict[str, Any] = {"pid": pid, "parent": {"pid": int(found[1])}}
         if entity := self.context.processes.entity_id(pid):
             process["entity_id"] = entity
         return self.ids.keep(raw, Ids(pid, time.monotonic() + TRUSTED, inner(process)))
 
     def read_title(self, raw: bytes) -> bytes:
-        shown = title(raw)
+        shown = title(body_of(raw))
         return self.titles.keep(raw, b'"title":' + orjson.dumps(shown) if shown else b"", len(raw))
 
     def read_command(self, raw: bytes) -> bytes:
-        return self.commands.keep(raw, inner(command_of([raw])), len(raw))
+        return self.commands.keep(raw, inner(command_of([body_of(raw)])), len(raw))
 
     def read_files(self, key: tuple[Any, ...], named: list[Payload], meaning: Meaning) -> Files | None:
         """`key` holds the action beside the records: which path is the event's file depends on it."""
         if meaning.primary or any(ENRICHMENT in body for _, body in named):
             return None
+        named = [(kind, body_of(body)) for kind, body in named]
         cwd = next((fields(body).get("cwd", "") for kind, body in named if kind == CWD), "")
         paths = [path_of(fields(body), {}, self.context.users) for kind, body in named if kind == PATH]
         thing = {"type": meaning.object} if meaning.object else {}
@@ -324,7 +334,7 @@ class Encoder:
             return None
         address = self.addresses.get(raw)
         if address is None:
-            found = fields(raw).get("saddr", "")
+            found = fields(body_of(raw)).get("saddr", "")
             if ENRICHMENT in raw or not is_hex(found):
                 return None
             address = self.addresses.keep(raw, sockaddr.parse(bytes.fromhex(found)))
@@ -350,6 +360,11 @@ class Encoder:
             b"," + inner(rest),
             b'"object":' + orjson.dumps(thing),
         )
+
+
+def body_of(raw: bytes) -> bytes:
+    """As `record_of` has it: without names and without what ends the line."""
+    return raw.partition(ENRICHMENT)[0].rstrip(b"\0\r\n ")
 
 
 def event_part(meaning: Meaning, outcome: str, types: Iterable[str]) -> bytes:

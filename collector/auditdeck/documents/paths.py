@@ -56,7 +56,7 @@ def file_of(path: dict[str, Any], cwd: str) -> dict[str, Any]:
     full = absolute(path["name"], cwd)
     file: dict[str, Any] = {"path": full, "name": posixpath.basename(full), "directory": posixpath.dirname(full)}
     mode = integer(path.get("mode"), 8)
-    if mode is not None:
+    if mode is not None and 0 <= mode <= 0xFFFF:
         file["mode"] = f"{stat.S_IMODE(mode):04o}"
         file["type"] = TYPES.get(stat.S_IFMT(mode), "file")
     for source, target in (("inode", "inode"), ("dev", "device"), ("ouid", "uid"), ("ogid", "gid")):

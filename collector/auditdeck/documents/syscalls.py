@@ -77,12 +77,14 @@ def call_arguments(fields: dict[str, str]) -> tuple[int, ...]:
 
 
 def integer(value: str | None, base: int = 10) -> int | None:
+    """A number of up to 64 bits, signed or not; None for anything else."""
     if value is None:
         return None
     try:
-        return int(value, base)
+        number = int(value, base)
     except ValueError:
         return None
+    return number if -(1 << 63) <= number < 1 << 64 else None
 
 
 def signed32(value: int) -> int:

@@ -1,0 +1,80 @@
+"""Documents of recorded events: written quickly and written plainly they are the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import orjson
+import pytest
+
+from auditdeck.commands.decode import Reading
+from auditdeck.documents.context import Context
+from auditdeck.documents.ecs import document
+from auditdeck.documents.fast import Encoder
+from auditdeck.enrich.addresses import OwnAddresses
+from auditdeck.enrich.host import Host
+from auditdeck.enrich.network import Network
+from auditdeck.enrich.processes import Processes
+from auditdeck.enrich.users import Users
+from auditdeck.events.assembler import Event
+
+LOG = Path(__file__).parent.parent / "fixtures" / "audit.log"
+HOST = Host("test", "0123456789abcdef0123456789abcdef", "x86_64", "6.18.0")
+
+
+def context(tmp_path: Path) -> Context:
+    """Names of two users, no live processes; equal for all who ask."""
+    (tmp_path / "passwd").write_text("root:x:0:0::/root:/bin/sh\nada:x:64101:64101::/:/bin/sh\n")
+    (tmp_path / "group").write_text("root:x:0:\n")
+    users = Users(tmp_path / "passwd", tmp_path / "group")
+    return Context(HOST, users, Network(OwnAddresses({"10.0.0.1"}), live=False), Processes(HOST.id, live=False))
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    with open(LOG, "rb") as lines:
+        return list(Reading(str(LOG)).events(lines))
+
+
+def test_quick_and_plain_agree(tmp_path: Path, events: list[Event]) -> None:
+    quick, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+    assert len(events) > 60
+    for _ in range(2):
+        for event in events:
+            assert json.loads(quick.encode(event)) == document(event, plain)
+
+
+def test_most_events_go_the_quick_way(tmp_path: Path, events: list[Event]) -> None:
+    encoder = Encoder(context(tmp_path))
+    assert sum(encoder.quick(event) is not None for event in events) > 0.9 * len(events)
+
+
+def test_quick_and_plain_agree_on_damaged_events(tmp_path: Path, events: list[Event]) -> None:
+    """Bytes changed, cut and doubled anywhere behind the stamp: no exception, and the same document."""
+    chance = random.Random(20261124)
+    encoder, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+    for _ in range(40):
+        for event in events:
+            items = [(kind, mutated(payload, len(event.stamp) + 9, chance)) for kind, payload in event.items]
+            damaged = Event(event.stamp, items)
+            assert json.loads(encoder.encode(damaged)) == json.loads(orjson.dumps(document(damaged, plain)))
+
+
+def mutated(payload: bytes, start: int, chance: random.Random) -> bytes:
+    head, body = payload[:start], bytearray(payload[start:])
+    for _ in range(chance.randrange(3)):
+        if not body:
+            break
+        at = chance.randrange(len(body))
+        match chance.randrange(4):
+            case 0:
+                body[at] = chance.randrange(256)
+            case 1:
+                del body[at : at + chance.randrange(1, 30)]
+            case 2:
+                body[at:at] = body[at : at + chance.randrange(1, 30)]
+            case _:
+                body[at : at + 1] = chance.choice([b" ", b'"', b"=", b"\x1d", b"'", b"{", b"\n", b"\x00"])
+    return head + bytes(body)
