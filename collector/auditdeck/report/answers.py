@@ -60,18 +60,11 @@ def answer(events: DuckDBPyConnection, question: Question) -> dict[str, Any]:
     window = [question.since.replace(tzinfo=None), question.until.replace(tzinfo=None)]
     events.execute(
         f"""CREATE OR REPLACE TEMP TABLE counted AS
-        SELECT time::DATE AS day, "user", executable, ip, port, kind, count(*) AS n
-        FROM events WHERE kind IS NOT NULL AND time >= ? AND time < ? AND {conditions} GROUP BY ALL""",
+        SELECT time::DATE AS day, "user", executable, kind, count(*) AS n FROM events
+        WHERE (kind IS NOT NULL OR action = 'executed') AND time >= ? AND time < ? AND {conditions} GROUP BY ALL""",
         [*window, *values],
     )
-    events.execute(
-        f"""CREATE OR REPLACE TEMP TABLE seen AS
-        SELECT "user", executable, bool_or(kind IS NOT NULL) AS connected
-        FROM events WHERE (kind IS NOT NULL OR action = 'executed') AND time >= ? AND time < ? AND {conditions}
-        GROUP BY ALL""",
-        [*window, *values],
-    )
-    totals = dict(rows(events, "SELECT kind, sum(n)::BIGINT FROM counted GROUP BY kind"))
+    totals = dict(rows(events, "SELECT kind, sum(n)::BIGINT FROM counted WHERE kind IS NOT NULL GROUP BY kind"))
     connections = totals.get("connection", 0)
     share = f"n / {max(connections, 1)}"
     by = "SELECT {0}, sum(n)::BIGINT AS n FROM counted WHERE kind = 'connection' GROUP BY {0}"
@@ -100,8 +93,10 @@ def answer(events: DuckDBPyConnection, question: Question) -> dict[str, Any]:
         ),
         "destinations": dicts(
             events,
-            f"""SELECT ip, port, sum(n)::BIGINT AS connections FROM counted WHERE kind = 'connection'
+            f"""SELECT ip, port, count(*) AS connections FROM events
+            WHERE kind = 'connection' AND time >= ? AND time < ? AND {conditions}
             GROUP BY ALL ORDER BY connections DESC, ip, port LIMIT {TOP}""",
+            [*window, *values],
         ),
         "active_share": {"users": active(events, '"user"'), "executables": active(events, "executable")},
         "first_seen": first_seen(events, question),
@@ -134,7 +129,8 @@ def active(events: DuckDBPyConnection, column: str) -> dict[str, Any]:
     [(seen, connected)] = rows(
         events,
         f"""SELECT count(*), count(*) FILTER (connected) FROM
-        (SELECT {column}, bool_or(connected) AS connected FROM seen WHERE {column} IS NOT NULL GROUP BY ALL)""",
+        (SELECT {column}, bool_or(kind IS NOT NULL) AS connected FROM counted
+        WHERE {column} IS NOT NULL GROUP BY ALL)""",
     )
     return {"connected": connected, "seen": seen, "share": connected / seen if seen else 0.0}
 
@@ -176,8 +172,8 @@ def rows(events: DuckDBPyConnection, sql: str, values: list[Any] | None = None) 
     return events.execute(sql, values or []).fetchall()
 
 
-def dicts(events: DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    result = events.execute(sql)
+def dicts(events: DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    result = events.execute(sql, values or [])
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
