@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 # Readable on white and on black paper alike, and told apart by people who see no red or green.
-COLOURS = ["#3b7dd8", "#e08a1e", "#2a9d8f", "#b35fb0", "#c8553d", "#7a8b99", "#8d6e4a", "#5b6abf"]
+COLOURS = ["#3b7dd8", "#e08a1e", "#2a9d8f", "#b35fb0", "#c8553d", "#7a8b99", "#8d6e4a", "#b4bcc8"]
 INK = "#7d8590"
 TOP = 7
+LABEL = 18
 WIDTH = 340
 
 
@@ -48,9 +49,8 @@ def by_day(days: list[dict[str, Any]]) -> str:
 
 def donut(entries: list[dict[str, Any]], label: str) -> str:
     """Shares as a ring; all but the largest together as "others"."""
-    top = [
-        {"name": short(entry[label]), "count": entry["connections"], "rank": n} for n, entry in enumerate(entries[:TOP])
-    ]
+    names = legend([entry[label] for entry in entries[:TOP]])
+    top = [{"name": name, "count": entries[n]["connections"], "rank": n} for n, name in enumerate(names)]
     rest = sum(entry["connections"] for entry in entries[TOP:])
     if rest:
         top.append({"name": f"{len(entries) - TOP} others", "count": rest, "rank": TOP})
@@ -75,9 +75,12 @@ def donut(entries: list[dict[str, Any]], label: str) -> str:
     )
 
 
-def short(name: str | None) -> str:
-    shown = "".join(c if c.isprintable() else "·" for c in name or "?")
-    return shown if len(shown) <= 24 else "…" + shown[-23:]
+def legend(names: list[str | None]) -> list[str]:
+    """Names short enough for a legend: the last part of a path, unless two would then be the same."""
+    shown = ["".join(c if c.isprintable() else "·" for c in name or "?") for name in names]
+    last = [name.rpartition("/")[2] or name for name in shown]
+    short = [full if last.count(part) > 1 else part for full, part in zip(shown, last, strict=True)]
+    return [name if len(name) <= LABEL else "…" + name[1 - LABEL :] for name in short]
 
 
 def svg(spec: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from auditdeck import __version__
 from auditdeck.report import charts
 from auditdeck.report.answers import Question
 
-ROWS = 25
+ROWS = 15
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #667; --line: #d8dce2; --paper: #fff;
@@ -25,10 +25,12 @@ h2 { font-size: 1rem; margin: 0 0 .5rem }
 .soft { color: var(--soft) }
 .good { color: var(--good) }
 .bad { color: var(--bad); font-weight: 600 }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr));
-  gap: 1.5rem 2.5rem; margin-top: 1.5rem }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr));
+  gap: 2rem 3rem; margin-bottom: 2rem; align-items: start }
 section { min-width: 0; break-inside: avoid }
-section svg { width: 100%; max-width: 480px; height: auto; display: block }
+/* Room for names that this browser's font draws wider than was measured. */
+section svg { width: calc(100% - 3rem); max-width: 400px; height: auto; display: block; overflow: visible;
+  margin-bottom: .5rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9rem;
   table-layout: fixed }
 th { text-align: left; font-weight: 500; color: var(--soft) }
@@ -42,7 +44,7 @@ def page(answer: dict[str, Any], question: Question) -> str:
     """The whole page; every text of audited programs is escaped."""
     totals = answer["outbound_tcp"]
     title = f"{totals['connections']:,} outbound TCP connections"
-    sections = [section("Connections a day", charts.by_day(totals["by_day"]))]
+    sections = []
     for heading, name, label in (("Share by user", "users", "user"), ("Share by process", "processes", "executable")):
         if answer[name]:
             sections.append(section(heading, charts.donut(answer[name], label) + shares(answer[name], label)))
@@ -61,6 +63,7 @@ def page(answer: dict[str, Any], question: Question) -> str:
 <style>{STYLE}</style>
 </head>
 <body>
+<div class="grid">
 <header>
 <h1>Outbound TCP connections</h1>
 <div class="count">{totals["connections"]:,}</div>
@@ -69,6 +72,7 @@ def page(answer: dict[str, Any], question: Question) -> str:
 <div>{active(answer["active_share"])}</div>
 {quality(answer["quality"])}
 </header>
+{section("Connections a day", charts.by_day(totals["by_day"]))}</div>
 <div class="grid">
 {"".join(sections)}
 </div>
@@ -106,8 +110,9 @@ def quality(counts: dict[str, int]) -> str:
 
 
 def shares(entries: list[dict[str, Any]], label: str) -> str:
+    largest = max(entry["share"] for entry in entries) or 1.0
     body = [
-        f'<tr><td style="{filled(entry["share"])}">{cell(entry[label])}</td>'
+        f'<tr><td style="{filled(entry["share"] / largest)}">{cell(entry[label])}</td>'
         f'<td class="n">{entry["connections"]:,}</td><td class="n">{entry["share"]:.1%}</td></tr>'
         for entry in entries[:ROWS]
     ]
@@ -115,6 +120,7 @@ def shares(entries: list[dict[str, Any]], label: str) -> str:
 
 
 def filled(share: float) -> str:
+    """A bar behind the text; the largest is full."""
     percent = round(share * 100, 1)
     return f"background: linear-gradient(to right, var(--bar) {percent}%, transparent {percent}%)"
 
