@@ -11,7 +11,9 @@ import click
 from auditdeck.commands.decode import Reading, documents, open_log, report_damage
 from auditdeck.commands.options import Shared, print_json, shared
 from auditdeck.documents.context import offline_context
-from auditdeck.eventlog.writer import Limits, Writer
+from auditdeck.eventlog.segment import segment_path
+from auditdeck.eventlog.writer import Limits, Writer, compress
+from auditdeck.store.compaction import compact, parquet_path
 from auditdeck.store.store import EVENTS
 
 BATCH = 1000
@@ -30,22 +32,31 @@ def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
     log = shared.settings.event_log
     context = offline_context()
     total = damaged = 0
-    with Writer(Path(shared.settings.data_dir) / EVENTS, Limits(log.segment_size, log.segment_age)) as writer:
+    with Writer(shared.data_dir / EVENTS, Limits(log.segment_size, log.segment_age)) as writer:
         for file in files:
             reading = Reading("standard input" if file == "-" else file)
             with open_log(file) as lines:
                 for batch in batched(documents(reading, lines, context, original=original), BATCH):
                     writer.append(batch)
                     if writer.due():
-                        writer.rotate()
+                        pack(shared.data_dir, writer.rotate())
             report_damage(reading, shared)
             total += reading.assembler.counts.events
             damaged += reading.damaged
+        if writer.size:
+            pack(shared.data_dir, writer.rotate())
     if shared.json:
         print_json({"events": total, "damaged": damaged})
     else:
         shared.say(f"{total:,} events imported into {shared.settings.data_dir}")
     return 3 if damaged else 0
+
+
+def pack(data_dir: Path, number: int) -> None:
+    """Compresses and compacts a closed segment, as a running collector does beside its work."""
+    events = data_dir / EVENTS
+    compress(events, number)
+    compact(segment_path(events, number).with_suffix(".ndjson.gz"), parquet_path(data_dir, number))
 
 
 def batched(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

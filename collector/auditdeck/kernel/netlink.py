@@ -240,13 +240,12 @@ def in_initial_pid_namespace() -> bool:
 
 
 def process_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not yet waited for does not (proc_pid_stat(5), state Z)."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
         return False
-    except PermissionError:
-        pass
-    return True
 
 
 def daemon_running(pid: int) -> DaemonRunning:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TOP = 50
+LOST = {
+    "kernel_lost": "records lost by the kernel",
+    "gaps": "gaps",
+    "dropped": "dropped",
+    "damaged": "damaged",
+}
+"""What the names of `quality` mean, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +187,8 @@ def dicts(events: DuckDBPyConnection, sql: str, values: list[Any] | None = None)
 
 def rfc3339(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def losses(quality: dict[str, int]) -> str:
+    """What was lost, in words; "" if nothing was."""
+    return ", ".join(f"{value:,} {LOST[name]}" for name, value in quality.items() if value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from auditdeck import __version__
 from auditdeck.report import charts
-from auditdeck.report.answers import Question
+from auditdeck.report.answers import Question, losses
 
 ROWS = 15
 
@@ -103,10 +103,10 @@ def active(shares_: dict[str, Any]) -> str:
 
 
 def quality(counts: dict[str, int]) -> str:
-    if not any(counts.values()):
+    lost = losses(counts)
+    if not lost:
         return '<div class="good">Nothing was lost while counting.</div>'
-    lost = ", ".join(f"{value:,} {escape(name.replace('_', ' '))}" for name, value in counts.items() if value)
-    return f'<div class="bad">Not all was seen: {lost}</div>'
+    return f'<div class="bad">Not all was seen: {escape(lost)}</div>'
 
 
 def shares(entries: list[dict[str, Any]], label: str) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditdeck.report.answers import Question
+from auditdeck.report.answers import Question, losses
 
 TOP = 10
 BAR = 20
@@ -88,13 +88,8 @@ def footer(answer: dict[str, Any]) -> Text:
         names = ", ".join(safe(entry["executable"]) for entry in first[:5])
         more = f" and {len(first) - 5} more" if len(first) > 5 else ""
         text.append(f"Connected out for the first time: {names}{more}\n")
-    quality = answer["quality"]
-    if any(quality.values()):
-        text.append(
-            f"Not all was seen: {quality['kernel_lost']:,} records lost by the kernel, {quality['gaps']:,} gaps, "
-            f"{quality['dropped']:,} dropped, {quality['damaged']:,} damaged",
-            style="bold red",
-        )
+    if lost := losses(answer["quality"]):
+        text.append(f"Not all was seen: {lost}", style="bold red")
     else:
         text.append("Nothing was lost while counting.", style="green")
     return text
