@@ -38,6 +38,8 @@ lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
 		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/runtime.lock
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/dev.lock
+	@uv pip compile --group build --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/build.lock
 
 tables: setup ## renew the generated kernel tables from Debian's kernel headers
 	@scripts/apt-install.sh linux-libc-dev libaudit-dev linux-libc-dev-arm64-cross linux-libc-dev-armhf-cross linux-libc-dev-i386-cross

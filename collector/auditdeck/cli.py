@@ -18,6 +18,7 @@ COMMANDS = {
     "decode": "an audit log as JSON documents",
     "import": "put old audit logs into the event log",
     "rules": "check, load, list and delete audit rules",
+    "provision": "set up the stack: secrets, Elasticsearch, Kibana",
 }
 
 

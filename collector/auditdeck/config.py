@@ -101,6 +101,34 @@ class HostSettings(Model):
     group: str = ""
 
 
+class ElasticsearchOutput(Model):
+    """Documents to Elasticsearch."""
+
+    enabled: bool = False
+    hosts: list[str] = msgspec.field(default_factory=lambda: ["https://localhost:9200"])
+    index: str = "audit-events"
+    api_key: str = ""
+    api_key_file: str = ""
+    username: str = ""
+    password: str = ""
+    password_file: str = ""
+    ca: str = ""
+    ca_fingerprint: str = ""
+    bulk_count: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    bulk_size: Size = Size(8 << 20)
+    flush_interval: Duration = Duration(1)
+    workers: Annotated[int, msgspec.Meta(ge=1, le=32)] = 2
+    compression: Literal["auto", "on", "off"] = "auto"
+    timeout: Duration = Duration(60)
+    backoff_max: Duration = Duration(30)
+
+
+class Outputs(Model):
+    """Where documents are sent, besides the event log."""
+
+    elasticsearch: ElasticsearchOutput = msgspec.field(default_factory=ElasticsearchOutput)
+
+
 class Settings(Model):
     """Everything that can be set; defaults do for one host."""
 
@@ -111,6 +139,7 @@ class Settings(Model):
     store: StoreSettings = msgspec.field(default_factory=StoreSettings)
     documents: Documents = msgspec.field(default_factory=Documents)
     host: HostSettings = msgspec.field(default_factory=HostSettings)
+    outputs: Outputs = msgspec.field(default_factory=Outputs)
 
 
 def read_settings(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:

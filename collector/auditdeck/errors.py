@@ -78,3 +78,7 @@ class SettingsError(AuditdeckError):
 
 class StoreError(AuditdeckError):
     """The event log or the local store cannot be read or written."""
+
+
+class ProvisionError(AuditdeckError):
+    """The stack cannot be set up."""

@@ -20,7 +20,9 @@ class Counters:
 
     `lost`: records that the kernel dropped (its own count), `gaps`: serials that never came, `overruns`: times that
     the receive buffer was full, `dropped`: documents deleted by the event log's bounds before a consumer had them,
-    `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol.
+    `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol,
+    `sent` and `dead_letters`: documents that outputs delivered, and that were refused for good, `behind`: bytes of the
+    event log that the slowest output has still to send.
     """
 
     records: int = 0
@@ -38,9 +40,12 @@ class Counters:
     segments: int = 0
     backlog: int = 0
     queued: int = 0
+    sent: int = 0
+    dead_letters: int = 0
+    behind: int = 0
 
 
-GAUGES = {"backlog", "queued", "segments"}
+GAUGES = {"backlog", "queued", "segments", "behind"}
 
 
 def changes(now: Counters, before: Counters) -> dict[str, int]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -19,6 +20,7 @@ from auditdeck.documents.fast import Encoder
 from auditdeck.enrich.host import this_host
 from auditdeck.enrich.users import Users
 from auditdeck.errors import AuditdeckError, KernelError
+from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
@@ -29,11 +31,15 @@ from auditdeck.kernel.capture import Capture
 from auditdeck.kernel.rules.defaults import default_rules, load_defaults
 from auditdeck.kernel.rules.files import Statement
 from auditdeck.kernel.session import Mode, Session
+from auditdeck.outputs.outputs import open_outputs
 from auditdeck.store.compaction import PARQUET, parquet_path
 from auditdeck.store.store import EVENTS
 
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
+
+LAST_SENDING = 5.0
+"""Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
 Batch = list[Payload]
 logger = logging.getLogger("auditdeck")
@@ -94,10 +100,13 @@ class Pipeline:
         self.assembler = Assembler()
         documents = self.settings.documents
         self.encoder = Encoder(self.context, original=documents.original, socket_events=documents.socket_events)
+        self.outputs = open_outputs(self.settings)
         for work in (self.receive, self.decode, self.keep_house):
             thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
             self.threads.append(thread)
             thread.start()
+        for output in self.outputs:
+            output.start()
 
     @property
     def queued(self) -> int:
@@ -224,6 +233,9 @@ class Pipeline:
             self.counters.lost = max(0, status.lost - self.lost_before)
             self.counters.backlog = status.backlog
         self.counters.queued = self.queued
+        self.counters.sent = sum(output.counts.sent for output in self.outputs)
+        self.counters.dead_letters = sum(output.counts.dead_letters for output in self.outputs)
+        self.counters.behind = max((output.behind() for output in self.outputs), default=0)
 
     def report_health(self, interval: float) -> None:
         now = Counters(**{name: getattr(self.counters, name) for name in Counters.__slots__})
@@ -232,7 +244,8 @@ class Pipeline:
 
     def write_status(self) -> None:
         status = self.data_dir / "status.json"
-        write_status(status, self.counters, mode=self.mode, receive_buffer=self.capture.receive_buffer)
+        outputs = {output.name: asdict(output.counts) for output in self.outputs}
+        write_status(status, self.counters, mode=self.mode, receive_buffer=self.capture.receive_buffer, outputs=outputs)
 
     def compact_left_over(self) -> None:
         """What an earlier run closed but did not compress or compact."""
@@ -265,7 +278,11 @@ class Pipeline:
 
     def keep_bounds(self) -> None:
         log, store = self.settings.event_log, self.settings.store
-        expire(self.data_dir / EVENTS, max_size=log.max_size, max_age=log.max_age)
+        needed = first_needed(self.data_dir, [output.name for output in self.outputs])
+        _, unread = expire(self.data_dir / EVENTS, max_size=log.max_size, max_age=log.max_age, keep_from=needed)
+        if unread:
+            self.counters.dropped += unread
+            logger.error("%d documents were deleted before every output had read them (event_log.max_size)", unread)
         expire(self.data_dir / PARQUET, max_size=store.max_size, max_age=store.max_age)
         self.counters.segments = len(segments(self.data_dir / EVENTS))
 
@@ -281,9 +298,11 @@ class Pipeline:
         self.queue.put(None)
         for thread in self.threads:
             thread.join(60)
+        self.report_health(0)
+        for output in self.outputs:
+            output.stop(LAST_SENDING)
         for child in self.children.values():
             child.wait()
-        self.report_health(0)
         self.writer.close()
         self.write_status()
         self.context.network.addresses.close()

@@ -107,7 +107,7 @@ def filled(folder: Path, count: int) -> list[int]:
 def test_the_size_bound_takes_the_oldest_and_counts_what_was_not_read(tmp_path: Path) -> None:
     assert filled(tmp_path, 5) == [1, 2, 3, 4, 5, 6]
     size = segments(tmp_path)[0].path.stat().st_size
-    assert expire(tmp_path, max_size=3 * size + 10, max_age=0, keep_from=2) == (2, 1)
+    assert expire(tmp_path, max_size=3 * size + 10, max_age=0, keep_from=2) == (2, 100)
     assert [segment.number for segment in segments(tmp_path)] == [3, 4, 5, 6]
 
 

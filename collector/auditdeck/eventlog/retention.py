@@ -6,11 +6,13 @@ import re
 import time
 from pathlib import Path
 
+from isal import igzip
+
 FILE = re.compile(r"(\d{10})\.(ndjson\.gz|parquet)\Z")
 
 
 def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None = None) -> tuple[int, int]:
-    """Deletes closed files beyond the bounds; how many, and how many of them a consumer had not read yet.
+    """Deletes closed files beyond the bounds; how many, and how many documents a consumer had not read yet.
 
     `keep_from` is the first segment that some consumer still needs: the size bound goes before it, the age does not.
     0 is no bound.
@@ -33,8 +35,16 @@ def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None
         too_old = max_age > 0 and now - modified > max_age and not needed
         if not (too_big or too_old):
             break
+        unread += lines_in(path) if needed else 0
         path.unlink(missing_ok=True)
         total -= size
         deleted += 1
-        unread += needed
     return deleted, unread
+
+
+def lines_in(segment: Path) -> int:
+    count = 0
+    with igzip.open(segment, "rb") as lines:
+        while block := lines.read(1 << 20):
+            count += block.count(b"\n")
+    return count

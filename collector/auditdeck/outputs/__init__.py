@@ -1,0 +1,1 @@
+"""Where documents go from the event log: each output reads it with a cursor of its own."""

@@ -1,0 +1,94 @@
+"""What every output is: a thread that follows the event log, and its counters."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditdeck.eventlog.cursor import Cursor
+from auditdeck.eventlog.reader import Position, Reader
+from auditdeck.eventlog.segment import segments
+from auditdeck.store.store import EVENTS
+
+logger = logging.getLogger("auditdeck")
+IDLE = 0.1
+
+
+@dataclass(slots=True)
+class Sent:
+    """Since the start: documents acknowledged, those among them that were there already, and those refused for good.
+
+    `error` is what keeps the output from going on, "" if nothing does.
+    """
+
+    sent: int = 0
+    repeated: int = 0
+    dead_letters: int = 0
+    error: str = ""
+
+
+class Output(ABC):
+    """Follows the event log from its saved cursor to its end, and waits there for more, until `stop`."""
+
+    def __init__(self, name: str, data_dir: Path) -> None:
+        self.name = name
+        self.data_dir = data_dir
+        self.cursor = Cursor(data_dir, name)
+        self.counts = Sent()
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self, patience: float) -> None:
+        """Sends what is there already for up to `patience` seconds, then ends; the rest is sent by the next run."""
+        deadline = time.monotonic() + patience
+        while self.behind() and time.monotonic() < deadline and not self.counts.error and self.thread.is_alive():
+            time.sleep(0.05)
+        self.stopping.set()
+        self.thread.join(10)
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                with Reader(self.data_dir / EVENTS, self.cursor.position) as reader:
+                    self.follow(reader)
+            except Exception as error:
+                self.trouble(f"{type(error).__name__}: {error}")
+                logger.exception("output %s failed; trying again", self.name)
+                self.stopping.wait(5)
+
+    @abstractmethod
+    def follow(self, reader: Reader) -> None:
+        """Delivers what the reader gives and saves the cursor, until `stopping` is set."""
+
+    def trouble(self, error: str) -> None:
+        """Notes what keeps the output from going on, and logs it once."""
+        if error and error != self.counts.error:
+            logger.warning("output %s: %s", self.name, error)
+        elif not error and self.counts.error:
+            logger.info("output %s: goes on", self.name)
+        self.counts.error = error
+
+    def behind(self) -> int:
+        """Bytes of the event log that were not acknowledged yet; compressed segments count as they are on disk."""
+        position = self.cursor.position
+        total = 0
+        for segment in segments(self.data_dir / EVENTS):
+            if segment.number < position.segment:
+                continue
+            try:
+                size = segment.path.stat().st_size
+            except FileNotFoundError:
+                continue
+            done = position.offset if segment.number == position.segment else 0
+            total += size if segment.compressed and not done else max(0, size - done)
+        return total
+
+
+__all__ = ["Output", "Position", "Sent"]
