@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report test check format lock tables clean
+.PHONY: help setup run report up down password ca test check format lock tables clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,18 @@ run: setup ## collect from this host's kernel until Ctrl-C (or SECONDS=30), then
 
 report: setup ## the two answers, from what was collected
 	@$(VENV)/auditdeck report --data-dir $(DATA_DIR)
+
+up: ## the full stack by docker compose: Elasticsearch, Kibana, collector (STACK=official or stand-in)
+	@scripts/up.sh
+
+down: ## stop the stack; its data stays
+	@docker compose down
+
+password: ## the password of the user elastic
+	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/elastic_password
+
+ca: ## the certificate of the stack's authority
+	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/ca.crt
 
 test: setup ## everything: unit tests, the real kernel, the peers
 	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)

@@ -32,6 +32,9 @@ def test_what_was_found_is_put_back(tmp_path: Path, audit: AuditSocket) -> None:
         assert during.backlog_limit > 321
         assert audit.rules()[0] == rules[0]
         assert len(audit.rules()) > 10
+        running.wait_status()
+        shown = subprocess.run([*COMMAND, "status", "--data-dir", str(running.data_dir)], capture_output=True, check=False)
+        assert shown.returncode == 0, shown.stderr
         running.stop()
     after = audit.status()
     for name in ("enabled", "pid", "backlog_limit", "backlog_wait_time", "failure", "rate_limit"):

@@ -50,6 +50,13 @@ class Collector:
             time.sleep(0.02)
         raise AssertionError(f"the collector did not start: {self.log.read_text()}")
 
+    def wait_status(self) -> None:
+        """Until it has written its first status."""
+        deadline = time.monotonic() + 5
+        while not (self.data_dir / "status.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads((self.data_dir / "status.json").read_text())
         return status

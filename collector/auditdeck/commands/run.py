@@ -64,6 +64,8 @@ def command(
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    # Elastic's client logs every request.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     statements = read([Path(file) for file in settings.rules.files] + list(rule_files))
     pipeline = Pipeline(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json

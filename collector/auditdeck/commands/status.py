@@ -28,16 +28,18 @@ EXPLAINED = {
 def command(shared: Shared) -> int:
     """Show the kernel's audit state and the counters of the collector that writes the data directory.
 
-    Exit status 3 if no collector runs.
+    Exit status 3 if no collector runs; with --quiet that is all it says.
     """
     kernel = kernel_state()
     collector = collector_state(shared)
     if shared.json:
         print_json({"kernel": kernel, "collector": collector})
-    else:
+    elif not shared.quiet:
         console = Console(highlight=False)
         console.print(table("Kernel", kernel))
         console.print(table("Collector", flat(collector)))
+        for name, counts in collector.get("outputs", {}).items():
+            console.print(table(f"Output {name}", counts))
     return 0 if collector["running"] else 3
 
 
@@ -60,7 +62,7 @@ def collector_state(shared: Shared) -> dict[str, Any]:
 
 
 def flat(collector: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in collector.items() if name not in ("counters", "time")}
+    shown = {name: value for name, value in collector.items() if name not in ("counters", "outputs", "time")}
     return {**shown, **collector.get("counters", {})}
 
 
@@ -72,6 +74,6 @@ def table(title: str, values: dict[str, Any]) -> Table:
         text = EXPLAINED.get(name, {}).get(value) or (
             f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and name != "pid" else str(value)
         )
-        bad = name in ("lost", "gaps", "dropped", "damaged", "error") and value
+        bad = name in ("lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
         shown.add_row(name.replace("_", " "), text, style="red" if bad else None)
     return shown
