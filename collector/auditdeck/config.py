@@ -97,8 +97,6 @@ class HostSettings(Model):
 
     name: str = ""
     root: str = "/"
-    passwd: str = ""
-    group: str = ""
 
 
 class ElasticsearchOutput(Model):

@@ -17,7 +17,7 @@ from auditdeck.assets import asset
 from auditdeck.config import Settings
 from auditdeck.documents.context import Context, live_context
 from auditdeck.documents.fast import Encoder
-from auditdeck.enrich.host import this_host
+from auditdeck.enrich.host import host_root, this_host
 from auditdeck.enrich.users import Users
 from auditdeck.errors import AuditdeckError, KernelError
 from auditdeck.eventlog.cursor import first_needed
@@ -127,8 +127,9 @@ class Pipeline:
 
     def make_context(self) -> Context:
         host = self.settings.host
-        users = Users(Path(host.passwd), Path(host.group)) if host.passwd and host.group else Users()
-        return live_context(this_host(host.name, Path(host.root)), users)
+        root = host_root(host.root)
+        users = Users() if root == Path("/") else Users(root / "etc/passwd", root / "etc/group")
+        return live_context(this_host(host.name, root), users)
 
     def guarded(self, work: Callable[[], None]) -> None:
         try:

@@ -33,7 +33,9 @@ def test_what_was_found_is_put_back(tmp_path: Path, audit: AuditSocket) -> None:
         assert audit.rules()[0] == rules[0]
         assert len(audit.rules()) > 10
         running.wait_status()
-        shown = subprocess.run([*COMMAND, "status", "--data-dir", str(running.data_dir)], capture_output=True, check=False)
+        shown = subprocess.run(
+            [*COMMAND, "status", "--data-dir", str(running.data_dir)], capture_output=True, check=False
+        )
         assert shown.returncode == 0, shown.stderr
         running.stop()
     after = audit.status()

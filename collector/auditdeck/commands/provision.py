@@ -36,9 +36,7 @@ def setting(name: str, variable: str, **more: Any) -> Callable[[Any], Any]:
 @setting("--patience", "PATIENCE", default=600.0, help="Seconds to wait for Elasticsearch, and for Kibana.")
 @click.option("--rotate", is_flag=True, help="Replace the collector's API key.")
 @setting("--overwrite", "OVERWRITE", is_flag=True, help="Replace dashboards that were changed in Kibana.")
-@click.option(
-    "--export-dashboards", "export", is_flag=True, help="Only bring changes made in Kibana back."
-)
+@click.option("--export-dashboards", "export", is_flag=True, help="Only bring changes made in Kibana back.")
 @shared
 def command(
     shared: Shared,

@@ -48,3 +48,15 @@ def this_host(name: str = "", root: Path = Path("/")) -> Host:
         except OSError:
             name = os.uname().nodename
     return Host(name, machine_id, platform.machine(), platform.release())
+
+
+def host_root(choices: str) -> Path:
+    """The first folder of several (with colons) whose etc/passwd can be read; "/" if there is none.
+
+    In a container the host is best seen through its first process (/proc/1/root), where that may be looked into; files
+    that were mounted do not follow when the host replaces them.
+    """
+    for choice in choices.split(":"):
+        if choice and os.access(Path(choice, "etc/passwd"), os.R_OK):
+            return Path(choice)
+    return Path("/")

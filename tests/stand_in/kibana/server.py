@@ -1,4 +1,4 @@
-"""A stand-in for Kibana: /api/status, saved objects, settings and alert rules, over TLS, with users of Elasticsearch."""
+"""A stand-in for Kibana: status, saved objects, settings and alert rules, over TLS, with users of Elasticsearch."""
 
 from __future__ import annotations
 

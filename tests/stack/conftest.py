@@ -1,0 +1,41 @@
+"""What the tests of the stack share: one stack for all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.audit import IN_CI, why_not
+from tests.support.outside import Outside, outside
+from tests.support.stack import Stack, stack
+
+
+def why_no_docker() -> str:
+    """Why no container can be run here; "" if they can."""
+    if os.geteuid() != 0 and shutil.which("docker") is None:
+        return "needs Docker, or root to set it up"
+    return why_not()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Stack]:
+    """The stack as `make up` leaves it."""
+    reason = why_no_docker()
+    if reason and IN_CI:
+        pytest.fail(f"CI can run the stack, but: {reason}")
+    if reason:
+        pytest.skip(reason)
+    with stack() as found:
+        found.first_log = found.up()
+        yield found
+
+
+@pytest.fixture
+def away(running: Stack) -> Iterator[Outside]:  # noqa: ARG001
+    """Another host, with a server."""
+    with outside() as found:
+        found.serve()
+        yield found
