@@ -37,5 +37,5 @@ def running() -> Iterator[Stack]:
 def away(running: Stack) -> Iterator[Outside]:  # noqa: ARG001
     """Another host, with a server."""
     with outside() as found:
-        found.serve()
+        found.serve(seconds=3600)
         yield found
