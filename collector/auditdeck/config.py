@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from auditdeck.errors import SettingsError
+from auditdeck.goaudit_settings import from_go_audit, is_go_audit
 
 DEFAULT_FILE = Path("/etc/auditdeck/auditdeck.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/auditdeck")
@@ -65,6 +66,15 @@ class Rules(Model):
 
     default: bool = True
     files: list[str] = []
+    lines: list[str] = []
+
+
+class Filter(Model):
+    """Events that are not kept: of this system call, with a record of this type whose text matches."""
+
+    message_type: int
+    regex: str
+    syscall: int | None = None
 
 
 class EventLog(Model):
@@ -90,6 +100,8 @@ class Documents(Model):
 
     original: bool = False
     socket_events: bool = False
+    min_type: Count = 0
+    max_type: Count = 65535
 
 
 class HostSettings(Model):
@@ -121,10 +133,67 @@ class ElasticsearchOutput(Model):
     backoff_max: Duration = Duration(30)
 
 
+Form = Literal["ecs", "go-audit", "fluentd"]
+
+
+class FileOutput(Model):
+    """Documents to a file."""
+
+    enabled: bool = False
+    form: Form = "ecs"
+    path: str = "/var/log/auditdeck/events.ndjson"
+    mode: str = "0600"
+    user: str = ""
+    group: str = ""
+    max_size: Size = Size(0)
+    keep: Count = 5
+    compress: bool = True
+
+
+class StdoutOutput(Model):
+    """Documents to standard output."""
+
+    enabled: bool = False
+    form: Form = "ecs"
+
+
+class SyslogOutput(Model):
+    """Documents to a syslog server."""
+
+    enabled: bool = False
+    form: Form = "ecs"
+    network: Literal["unixgram", "unix", "udp", "tcp", "tls"] = "unixgram"
+    address: str = "/dev/log"
+    priority: Annotated[int, msgspec.Meta(ge=0, le=191)] = 134
+    tag: str = "auditdeck"
+    ca: str = ""
+
+
+class GelfOutput(Model):
+    """Documents to Graylog."""
+
+    enabled: bool = False
+    form: Form = "ecs"
+    network: Literal["udp", "tcp"] = "udp"
+    address: str = ""
+    compression: Literal["gzip", "zlib", "none"] = "gzip"
+    compression_level: Annotated[int, msgspec.Meta(ge=-1, le=9)] = 1
+
+
 class Outputs(Model):
     """Where documents are sent, besides the event log."""
 
     elasticsearch: ElasticsearchOutput = msgspec.field(default_factory=ElasticsearchOutput)
+    file: FileOutput = msgspec.field(default_factory=FileOutput)
+    stdout: StdoutOutput = msgspec.field(default_factory=StdoutOutput)
+    syslog: SyslogOutput = msgspec.field(default_factory=SyslogOutput)
+    gelf: GelfOutput = msgspec.field(default_factory=GelfOutput)
+
+    @property
+    def needs_original(self) -> bool:
+        """Whether an output's form is made of the records as they came."""
+        sections = (self.file, self.stdout, self.syslog, self.gelf)
+        return any(section.enabled and section.form != "ecs" for section in sections)
 
 
 class Settings(Model):
@@ -138,6 +207,7 @@ class Settings(Model):
     documents: Documents = msgspec.field(default_factory=Documents)
     host: HostSettings = msgspec.field(default_factory=HostSettings)
     outputs: Outputs = msgspec.field(default_factory=Outputs)
+    filters: list[Filter] = []
 
 
 def read_settings(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -148,6 +218,8 @@ def read_settings(file: Path | None = None, environment: Mapping[str, str] = os.
     chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     values = read_yaml(chosen) if chosen else {}
     where = str(chosen or "defaults")
+    if is_go_audit(values):
+        values = from_go_audit(values, where)
     for name, value in environment.items():
         if name.startswith(PREFIX):
             override(values, name, value)

@@ -21,6 +21,7 @@ class Counters:
     `lost`: records that the kernel dropped (its own count), `gaps`: serials that never came, `overruns`: times that
     the receive buffer was full, `dropped`: documents deleted by the event log's bounds before a consumer had them,
     `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol,
+    `filtered`: events that a filter kept out, and records of types that are not wanted,
     `sent` and `dead_letters`: documents that outputs delivered, and that were refused for good, `behind`: bytes of the
     event log that the slowest output has still to send.
     """
@@ -29,6 +30,7 @@ class Counters:
     events: int = 0
     documents: int = 0
     absorbed: int = 0
+    filtered: int = 0
     incomplete: int = 0
     late: int = 0
     repeated: int = 0

@@ -25,9 +25,11 @@ from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.filters import Filters
 from auditdeck.events.record import Payload
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
+from auditdeck.kernel.messages import AUDIT_EOE
 from auditdeck.kernel.rules.defaults import default_rules, load_defaults
 from auditdeck.kernel.rules.files import Statement
 from auditdeck.kernel.session import Mode, Session
@@ -38,6 +40,7 @@ from auditdeck.store.store import EVENTS
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
 
+ALL_TYPES = 65535
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
@@ -99,8 +102,10 @@ class Pipeline:
         self.context = self.make_context()
         self.assembler = Assembler()
         documents = self.settings.documents
-        self.encoder = Encoder(self.context, original=documents.original, socket_events=documents.socket_events)
-        self.outputs = open_outputs(self.settings)
+        original = documents.original or self.settings.outputs.needs_original
+        self.encoder = Encoder(self.context, original=original, socket_events=documents.socket_events)
+        self.filters = Filters(self.settings.filters)
+        self.outputs = open_outputs(self.settings, self.make_users())
         for work in (self.receive, self.decode, self.keep_house):
             thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
             self.threads.append(thread)
@@ -127,9 +132,11 @@ class Pipeline:
 
     def make_context(self) -> Context:
         host = self.settings.host
-        root = host_root(host.root)
-        users = Users() if root == Path("/") else Users(root / "etc/passwd", root / "etc/group")
-        return live_context(this_host(host.name, root), users)
+        return live_context(this_host(host.name, host_root(host.root)), self.make_users())
+
+    def make_users(self) -> Users:
+        root = host_root(self.settings.host.root)
+        return Users() if root == Path("/") else Users(root / "etc/passwd", root / "etc/group")
 
     def guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -166,6 +173,11 @@ class Pipeline:
 
     def assemble(self, batch: Batch) -> list[Event]:
         self.counters.records += len(batch)
+        wanted = self.settings.documents
+        if wanted.min_type > 0 or wanted.max_type < ALL_TYPES:
+            kept = [item for item in batch if wanted.min_type <= item[0] <= wanted.max_type or item[0] == AUDIT_EOE]
+            self.counters.filtered += len(batch) - len(kept)
+            batch = kept
         ready = self.assembler.feed(batch)
         if self.assembler.damaged:
             self.keep_damaged(self.assembler.damaged)
@@ -181,6 +193,9 @@ class Pipeline:
     def write(self, events: list[Event]) -> None:
         lines = []
         for event in events:
+            if self.filters.rules and self.filters.drops(event):
+                self.counters.filtered += 1
+                continue
             try:
                 line = self.encoder.encode(event)
             except Exception:

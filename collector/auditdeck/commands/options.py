@@ -22,6 +22,7 @@ class Shared:
     settings: Settings
     json: bool
     quiet: bool
+    config: Path | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -54,7 +55,7 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
         settings = read_settings(config)
         if data_dir is not None:
             settings.data_dir = str(data_dir)
-        return function(Shared(settings, as_json, quiet), **options)
+        return function(Shared(settings, as_json, quiet, config), **options)
 
     return wrapper
 

@@ -13,7 +13,7 @@ import click
 
 from auditdeck.commands.options import Shared, shared
 from auditdeck.errors import AuditdeckError
-from auditdeck.kernel.rules.files import Statement, read_rules
+from auditdeck.kernel.rules.files import Statement, parse_line, read_rules
 from auditdeck.pipeline import Pipeline
 
 logger = logging.getLogger("auditdeck")
@@ -66,7 +66,8 @@ def command(
     )
     # Elastic's client logs every request.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-    statements = read([Path(file) for file in settings.rules.files] + list(rule_files))
+    statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
+    statements += read([Path(file) for file in settings.rules.files] + list(rule_files))
     pipeline = Pipeline(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json
     began = datetime.now(UTC)
@@ -100,6 +101,12 @@ def read(files: list[Path]) -> list[Statement]:
     if errors:
         raise errors[0]
     return statements
+
+
+def read_lines(lines: list[str], where: str) -> list[Statement]:
+    """Rules of the settings; the number in an error is that of the rule."""
+    found = [parse_line(line, where, number) for number, line in enumerate(lines, 1)]
+    return [statement for statement in found if statement is not None]
 
 
 def wait(pipeline: Pipeline, seconds: float | None) -> None:

@@ -22,6 +22,7 @@ import orjson
 from auditdeck.config import ElasticsearchOutput as Settings
 from auditdeck.errors import SettingsError
 from auditdeck.eventlog.reader import Position, Reader
+from auditdeck.outputs.forms import Encode
 from auditdeck.outputs.output import IDLE, Output
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class Batch:
 class ElasticsearchOutput(Output):
     """Sends with several requests at once; waits, with growing pauses, as long as Elasticsearch cannot take it."""
 
-    def __init__(self, settings: Settings, data_dir: Path) -> None:
+    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
         super().__init__("elasticsearch", data_dir)
+        self.encode = encode
         self.settings = settings
         self.hosts: dict[bytes, bytes] = {}
         self.refused = False
@@ -65,7 +67,9 @@ class ElasticsearchOutput(Output):
                     self.cursor.save(position)
                 batch = self.next_batch(reader, idle=not under_way)
                 if batch is not None:
-                    under_way.append((pool.submit(self.deliver, client, batch.lines), batch.position))
+                    under_way.append(
+                        (pool.submit(self.deliver, client, [self.encode(line) for line in batch.lines]), batch.position)
+                    )
                 elif not self.stopping.wait(IDLE):
                     continue
             for delivered, position in under_way:

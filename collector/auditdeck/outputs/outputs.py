@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditdeck.config import Settings
+from auditdeck.config import Form, Settings
+from auditdeck.enrich.users import Users
+from auditdeck.outputs.forms import Encode, encoder
 from auditdeck.outputs.output import Output
 
 
-def open_outputs(settings: Settings) -> list[Output]:
-    """All that are enabled, not started yet."""
+def open_outputs(settings: Settings, users: Users) -> list[Output]:
+    """All that are enabled, not started yet; their modules are loaded only then. Raises SettingsError."""
     data_dir = Path(settings.data_dir)
+    outputs = settings.outputs
     found: list[Output] = []
-    if settings.outputs.elasticsearch.enabled:
+
+    def encode(form: Form) -> Encode:
+        return encoder(form, users, original=settings.documents.original)
+
+    if outputs.elasticsearch.enabled:
         from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 
-        found.append(ElasticsearchOutput(settings.outputs.elasticsearch, data_dir))
+        found.append(ElasticsearchOutput(outputs.elasticsearch, data_dir, encode("ecs")))
+    if outputs.file.enabled:
+        from auditdeck.outputs.file import FileOutput
+
+        found.append(FileOutput(outputs.file, data_dir, encode(outputs.file.form)))
+    if outputs.stdout.enabled:
+        from auditdeck.outputs.file import StdoutOutput
+
+        found.append(StdoutOutput(data_dir, encode(outputs.stdout.form)))
+    if outputs.syslog.enabled:
+        from auditdeck.outputs.syslog import SyslogOutput
+
+        found.append(SyslogOutput(outputs.syslog, data_dir, encode(outputs.syslog.form)))
+    if outputs.gelf.enabled:
+        from auditdeck.outputs.gelf import GelfOutput
+
+        found.append(GelfOutput(outputs.gelf, data_dir, encode(outputs.gelf.form)))
     return found

@@ -1,0 +1,93 @@
+"""The form of fluentd's filter go_audit_parser (fluent-plugin-go-audit-parser): records by name, fields read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from auditdeck.documents.goaudit import go_audit
+from auditdeck.enrich.users import Users
+from auditdeck.events.record import type_name
+from auditdeck.kernel.tables.syscalls import SYSCALLS
+
+FIELD = re.compile(r"""([^\s=]+)=('[^']*'|"[^"]*"|\S+)""")
+UIDS = {"uid", "euid", "suid", "ouid", "fsuid", "auid"}
+NUMBERS = {"gid", "egid", "sgid", "ogid", "fsgid", "exit", "item", "items", "pid", "ppid", "ses", "argc", "inode"}
+LEADING = re.compile(r"\s*([+-]?\d+)")
+
+
+def fluentd(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
+    """The record that the filter passes on; None for a document without event.original.
+
+    As there, the timestamp is the event's time and no field, and system calls are named by the table of x86-64.
+    """
+    raw = go_audit(document, users)
+    if raw is None:
+        return None
+    messages: dict[str, Any] = {}
+    for message in raw["messages"]:
+        fields: dict[str, Any] = {"type": message["type"]}
+        for name, value in pairs(message["data"]):
+            fields[name] = convert(name, value, raw["uid_map"])
+        title = type_name(message["type"]).lower()
+        if title == "path":
+            title += str(fields.get("item", ""))
+        messages[title] = fields
+    return {"sequence": raw["sequence"], "messages": messages, "message_types": list(messages)}
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    return [(name, value[1:-1] if value[0] in "'\"" else value) for name, value in FIELD.findall(text)]
+
+
+def convert(name: str, value: str, uid_map: dict[str, str]) -> Any:
+    if name == "syscall":
+        return SYSCALLS["x86_64"].get(leading(value))
+    if name == "msg":
+        return dict(pairs(value))
+    if name == "saddr":
+        return sockaddr(value)
+    if name == "proctitle":
+        return printable(value)
+    if name in UIDS:
+        return {"id": leading(value), "name": uid_map.get(value)}
+    if name in NUMBERS:
+        return leading(value)
+    return value
+
+
+def leading(text: str) -> int:
+    """A number as Ruby's to_i reads it."""
+    match = LEADING.match(text)
+    return int(match[1]) if match else 0
+
+
+def printable(text: str) -> str:
+    raw = bytes.fromhex(text) if len(text) % 2 == 0 and re.fullmatch("[0-9A-Fa-f]*", text) else text.encode()
+    return re.sub(r"[^ -~]", " ", raw.decode("latin-1"))
+
+
+def sockaddr(text: str) -> dict[str, Any]:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        return {"unknown": text[4:]}
+    family = int.from_bytes(raw[:2], "little")
+    found: dict[str, Any] = {}
+    rest = ""
+    if family == 1:
+        end = text.find("00", 4)
+        end = len(text) if end < 0 else end
+        found = {"family": "local", "path": printable(text[4:end])}
+        rest = text[end:] if len(text) > end + 1 else ""
+    elif family == 2:
+        found = {"family": "inet", "port": int.from_bytes(raw[2:4], "big"), "ip": ".".join(map(str, raw[4:8]))}
+        rest = text[16:]
+    elif family == 10:
+        groups = [text[place : place + 4].lower() for place in range(16, min(len(text), 48), 4)]
+        found = {"family": "inet6", "port": int.from_bytes(raw[2:4], "big"), "flow_info": text[8:16]}
+        found |= {"ip": ":".join(groups), "scope_id": text[48:56]}
+        rest = text[56:]
+    else:
+        rest = text[4:]
+    return found | ({"unknown": rest} if rest or not found else {})

@@ -1,0 +1,46 @@
+"""The form of go-audit: the records of an event as they came, with the names of the user ids in them.
+
+{"sequence": 1, "timestamp": "1700000000.123", "messages": [{"type": 1300, "data": "arch=…"}], "uid_map": {"0": "root"}}
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from auditdeck.enrich.users import Users
+from auditdeck.events.record import read_line, record_of
+
+UNKNOWN_USER = "UNKNOWN_USER"
+WITHOUT_UIDS = {1309, 1307, 1306}
+UID = re.compile(r"uid=(\S+)")
+
+
+def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
+    """Made of event.original; None for a document without (the collector's own)."""
+    original = document.get("event", {}).get("original")
+    if not original:
+        return None
+    messages: list[dict[str, Any]] = []
+    uids: dict[str, str] = {}
+    stamp = b""
+    for line in original.split("\n"):
+        found = read_line(line.encode())
+        if found is None:
+            # A record's own text went over the end of a line.
+            if messages:
+                messages[-1]["data"] += "\n" + line
+            continue
+        record = record_of(found[1], found[2])
+        stamp = record.stamp
+        data = record.body.decode()
+        messages.append({"type": record.kind, "data": data})
+        if record.kind not in WITHOUT_UIDS:
+            for uid in UID.findall(data):
+                uids.setdefault(uid, name_of(uid, users))
+    time, _, sequence = stamp.decode().partition(":")
+    return {"sequence": int(sequence), "timestamp": time, "messages": messages, "uid_map": uids}
+
+
+def name_of(uid: str, users: Users) -> str:
+    return (users.user(int(uid)) if uid.isdigit() else "") or UNKNOWN_USER

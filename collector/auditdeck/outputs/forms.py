@@ -1,0 +1,43 @@
+"""The forms in which an output writes a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from auditdeck.config import Form
+from auditdeck.documents.fluentd import fluentd
+from auditdeck.documents.goaudit import go_audit
+from auditdeck.enrich.users import Users
+
+Encode = Callable[[bytes], bytes]
+
+
+def encoder(form: Form, users: Users, *, original: bool) -> Encode:
+    """From a line of the event log to a line of the form; b"" for a document that the form has no place for.
+
+    `original` says whether the user wants event.original in ECS documents; other forms are made of it.
+    """
+    if form == "ecs":
+        return same if original else without_original
+    make = go_audit if form == "go-audit" else fluentd
+
+    def encode(line: bytes) -> bytes:
+        made = make(orjson.loads(line), users)
+        return b"" if made is None else orjson.dumps(made)
+
+    return encode
+
+
+def same(line: bytes) -> bytes:
+    return line
+
+
+def without_original(line: bytes) -> bytes:
+    if b'"original":' not in line:
+        return line
+    document: dict[str, Any] = orjson.loads(line)
+    document["event"].pop("original", None)
+    return orjson.dumps(document)

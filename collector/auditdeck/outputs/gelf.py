@@ -1,0 +1,74 @@
+"""Lines to Graylog: GELF 1.1 over UDP (compressed, in chunks) or TCP (docs.graylog.org: "GELF")."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from auditdeck.config import GelfOutput as Settings
+from auditdeck.errors import SettingsError
+from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.lines import LineOutput
+from auditdeck.outputs.wire import Wire
+
+CHUNK, CHUNKS = 1420, 128
+MAGIC = b"\x1e\x0f"
+INFORMATIONAL = 6
+WINDOWS = {"gzip": 31, "zlib": 15}
+
+
+class GelfOutput(LineOutput):
+    """The line is the message; a document that needs more than 128 chunks is a dead letter, as GELF cannot carry it."""
+
+    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
+        if not settings.address:
+            raise SettingsError("outputs.gelf.address is missing", "host:port, for example localhost:12201")
+        self.settings = settings
+        self.wire = Wire(settings.network, settings.address)
+        self.form = encode
+        super().__init__("gelf", data_dir, self.message)
+
+    def message(self, line: bytes) -> bytes:
+        body = self.form(line)
+        if not body:
+            return b""
+        document = orjson.loads(line)
+        made = {
+            "version": "1.1",
+            "host": document.get("host", {}).get("name", "-"),
+            "short_message": body.decode(),
+            "timestamp": datetime.fromisoformat(document["@timestamp"]).timestamp(),
+            "level": INFORMATIONAL,
+            "_facility": "auditdeck",
+        }
+        return orjson.dumps(made)
+
+    def send(self, lines: list[bytes]) -> None:
+        while lines:
+            if self.wire.is_stream:
+                self.wire.send(lines[0] + b"\0")
+            else:
+                for part in self.chunks(lines[0]):
+                    self.wire.send(part)
+            del lines[0]
+
+    def chunks(self, message: bytes) -> list[bytes]:
+        data = message
+        if self.settings.compression in WINDOWS:
+            packer = zlib.compressobj(self.settings.compression_level, wbits=WINDOWS[self.settings.compression])
+            data = packer.compress(message) + packer.flush()
+        if len(data) <= CHUNK:
+            return [data]
+        parts = [data[place : place + CHUNK] for place in range(0, len(data), CHUNK)]
+        if len(parts) > CHUNKS:
+            self.counts.dead_letters += 1
+            return []
+        head = MAGIC + os.urandom(8)
+        return [head + bytes((number, len(parts))) + part for number, part in enumerate(parts)]
+
+    def disconnect(self) -> None:
+        self.wire.close()

@@ -1,0 +1,62 @@
+"""Outputs that take one line after the other: in order, again until it works."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from pathlib import Path
+
+from auditdeck.eventlog.reader import Reader
+from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.output import IDLE, Output
+
+LONGEST_PAUSE = 30.0
+
+
+class LineOutput(Output):
+    """Subclasses deliver lines, or raise OSError when they cannot; what was delivered before that is not repeated."""
+
+    def __init__(self, name: str, data_dir: Path, encode: Encode) -> None:
+        super().__init__(name, data_dir)
+        self.encode = encode
+
+    def follow(self, reader: Reader) -> None:
+        try:
+            while not self.stopping.is_set():
+                lines = reader.read(1 << 18)
+                if not lines:
+                    self.stopping.wait(IDLE)
+                    continue
+                made = [encoded for encoded in map(self.encode, lines) if encoded]
+                if not self.deliver(made):
+                    return
+                self.cursor.save(reader.position)
+        finally:
+            self.disconnect()
+
+    def deliver(self, lines: list[bytes]) -> bool:
+        """All of them, however long it takes; False if `stop` came first."""
+        pause = 0.25
+        while lines:
+            before = len(lines)
+            try:
+                self.send(lines)
+            except OSError as error:
+                self.counts.sent += before - len(lines)
+                self.disconnect()
+                self.trouble(f"{error.strerror or error}")
+                if self.stopping.wait(pause * random.uniform(0.5, 1.5)):
+                    return False
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self.counts.sent += before
+                self.trouble("")
+                return True
+        return True
+
+    @abstractmethod
+    def send(self, lines: list[bytes]) -> None:
+        """Delivers the lines, or removes from the list those that it delivered before it raises OSError."""
+
+    def disconnect(self) -> None:
+        """Lets go of what `send` holds open."""

@@ -1,0 +1,299 @@
+"""Outputs that follow the event log: what they write, and that nothing is lost when they cannot."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditdeck.config import FileOutput, GelfOutput, Settings, Size, SyslogOutput, read_settings
+from auditdeck.documents.fluentd import fluentd
+from auditdeck.documents.goaudit import go_audit
+from auditdeck.enrich.users import Users
+from auditdeck.errors import SettingsError
+from auditdeck.eventlog.writer import Writer
+from auditdeck.outputs import file as file_output
+from auditdeck.outputs.forms import encoder, same
+from auditdeck.outputs.gelf import CHUNK
+from auditdeck.outputs.gelf import GelfOutput as Gelf
+from auditdeck.outputs.lines import LineOutput
+from auditdeck.outputs.syslog import SyslogOutput as Syslog
+from auditdeck.provision.certificates import make_authority
+
+ORIGINAL = "\n".join(
+    [
+        "type=SYSCALL msg=audit(1700000000.123:9): arch=c000003e syscall=42 success=no exit=-115 a0=3 items=0 ppid=1 "
+        'pid=2 auid=1000 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=4 comm="curl" '
+        'exe="/usr/bin/curl" key="netconns_out"',
+        "type=SOCKADDR msg=audit(1700000000.123:9): saddr=020001BBC00002010000000000000000",
+        'type=PATH msg=audit(1700000000.123:9): item=1 name="/x" inode=5 ouid=7 ogid=0',
+        "type=PROCTITLE msg=audit(1700000000.123:9): proctitle=6375726C002D73",
+    ]
+)
+DOCUMENT: dict[str, Any] = {
+    "@timestamp": "2023-11-14T22:13:20.123Z",
+    "event": {"id": "1700000000.123:9", "original": ORIGINAL},
+    "host": {"name": "one"},
+}
+
+
+def lines(first: int, last: int, padding: int = 0) -> list[bytes]:
+    common = {"@timestamp": "2023-11-14T22:13:20.123Z", "host": {"name": "one"}, "x": "y" * padding}
+    return [json.dumps({**common, "n": number}).encode() for number in range(first, last)]
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Users:
+    (tmp_path / "passwd").write_text("root:x:0:0::/:/bin/sh\nada:x:1000:1000::/:/bin/sh\n")
+    (tmp_path / "group").write_text("root:x:0:\n")
+    return Users(tmp_path / "passwd", tmp_path / "group")
+
+
+@contextmanager
+def running(output: LineOutput) -> Iterator[LineOutput]:
+    output.start()
+    try:
+        yield output
+    finally:
+        output.stop(5)
+
+
+def wait_for(condition: Any, patience: float = 10) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_go_audits_form(users: Users) -> None:
+    made = go_audit(DOCUMENT, users)
+    assert made
+    assert (made["sequence"], made["timestamp"]) == (9, "1700000000.123")
+    assert [message["type"] for message in made["messages"]] == [1300, 1306, 1302, 1327]
+    assert made["messages"][1]["data"] == "saddr=020001BBC00002010000000000000000"
+    assert made["uid_map"] == {"1000": "ada", "0": "root", "7": "UNKNOWN_USER"}
+    assert go_audit({"event": {}}, users) is None
+
+
+def test_fluentds_form(users: Users) -> None:
+    made = fluentd(DOCUMENT, users)
+    assert made
+    assert made["message_types"] == ["syscall", "sockaddr", "path1", "proctitle"]
+    call = made["messages"]["syscall"]
+    assert (call["syscall"], call["exit"], call["pid"], call["key"]) == ("connect", -115, 2, "netconns_out")
+    assert call["auid"] == {"id": 1000, "name": "ada"}
+    assert made["messages"]["sockaddr"]["saddr"] == {
+        "family": "inet", "port": 443, "ip": "192.0.2.1", "unknown": "0000000000000000",
+    }  # fmt: skip
+    assert made["messages"]["proctitle"]["proctitle"] == "curl -s"
+    assert made["messages"]["path1"]["ouid"] == {"id": 7, "name": "UNKNOWN_USER"}
+
+
+def test_ecs_has_the_records_only_if_they_are_wanted(users: Users) -> None:
+    line = json.dumps(DOCUMENT, separators=(",", ":")).encode()
+    assert encoder("ecs", users, original=True)(line) == line
+    assert b"original" not in encoder("ecs", users, original=False)(line)
+    assert encoder("go-audit", users, original=False)(b'{"event":{}}') == b""
+
+
+def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "events.log"
+    with Writer(tmp_path / "events") as writer:
+        output = file_output.FileOutput(FileOutput(path=str(target), mode="0640"), tmp_path, same)
+        with running(output):
+            writer.append(lines(0, 3))
+            wait_for(lambda: target.exists() and target.read_bytes().count(b"\n") == 3)
+            assert target.stat().st_mode & 0o777 == 0o640
+            target.rename(target.with_suffix(".moved"))
+            writer.append(lines(3, 5))
+            wait_for(lambda: target.exists() and target.read_bytes().count(b"\n") == 2)
+        with running(file_output.FileOutput(FileOutput(path=str(target)), tmp_path, same)):
+            writer.append(lines(5, 6))
+            wait_for(lambda: target.read_bytes().count(b"\n") == 3)
+    assert target.read_bytes().splitlines() == lines(3, 6), "a new run goes on where the last one was"
+
+
+def test_a_file_rotates_itself(tmp_path: Path) -> None:
+    target = tmp_path / "events.log"
+    settings = FileOutput(path=str(target), max_size=Size(2048), keep=2)
+    with Writer(tmp_path / "events") as writer, running(file_output.FileOutput(settings, tmp_path, same)) as output:
+        for start in range(0, 50, 10):
+            writer.append(lines(start, start + 10, padding=300))
+            wait_for(lambda done=start + 10: output.counts.sent == done)
+    assert gzip.decompress((tmp_path / "events.log.1.gz").read_bytes()).splitlines() == lines(40, 50, padding=300)
+    assert (tmp_path / "events.log.2.gz").exists()
+    assert not (tmp_path / "events.log.3.gz").exists()
+
+
+def test_what_cannot_be_written_waits(tmp_path: Path) -> None:
+    target = tmp_path / "there" / "events.log"
+    target.parent.write_text("no folder")
+    with Writer(tmp_path / "events") as writer:
+        output = file_output.FileOutput(FileOutput(path=str(target)), tmp_path, same)
+        with running(output):
+            writer.append(lines(0, 4))
+            wait_for(lambda: output.counts.error)
+            target.parent.unlink()
+            wait_for(lambda: output.counts.sent == 4)
+            assert output.counts.error == ""
+    assert target.read_bytes().splitlines() == lines(0, 4)
+
+
+def test_syslog_datagrams(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(str(path))
+        server.settimeout(5)
+        settings = SyslogOutput(address=str(path), tag="watch", priority=132)
+        with running(Syslog(settings, tmp_path, same)):
+            writer.append(lines(7, 8))
+            message = server.recv(65536)
+    header, _, body = message.partition(b"{")
+    assert header == f"<132>1 2023-11-14T22:13:20.123Z one watch {os.getpid()} - - ".encode()
+    assert b"{" + body == lines(7, 8)[0]
+
+
+@pytest.mark.parametrize("network", ["tcp", "tls"])
+def test_syslog_streams_survive_a_broken_connection(tmp_path: Path, network: str) -> None:
+    context = None
+    authority = make_authority()
+    (tmp_path / "ca.crt").write_bytes(authority.pem)
+    if network == "tls":
+        certificate, key = authority.issue("localhost", ["localhost"])
+        (tmp_path / "server.crt").write_bytes(certificate)
+        (tmp_path / "server.key").write_bytes(key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    received: list[bytes] = []
+
+    def take(server: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            if context is not None:
+                connection = context.wrap_socket(connection, server_side=True)
+            with connection, connection.makefile("rb") as stream:
+                size = int(b"".join(iter(lambda: stream.read(1), b" ")))
+                received.append(stream.read(size))
+
+    with socket.create_server(("127.0.0.1", 0)) as server, Writer(tmp_path / "events") as writer:
+        thread = threading.Thread(target=take, args=(server,), daemon=True)
+        thread.start()
+        address = f"localhost:{server.getsockname()[1]}"
+        settings = SyslogOutput(network=network, address=address, ca=str(tmp_path / "ca.crt"))  # type: ignore[arg-type]
+        with running(Syslog(settings, tmp_path, same)):
+            for number in range(40):
+                writer.append(lines(number, number + 1))
+                time.sleep(0.05)
+                if len(received) == 2:
+                    break
+        thread.join(5)
+    assert len(received) == 2
+    assert received[0].endswith(lines(0, 1)[0])
+
+
+def test_gelf_in_chunks(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        settings = GelfOutput(address=f"127.0.0.1:{server.getsockname()[1]}", compression="none")
+        with running(Gelf(settings, tmp_path, same)):
+            writer.append(lines(1, 2, padding=3000))
+            parts = [server.recv(65536)]
+            while len(parts) < parts[0][11]:
+                parts.append(server.recv(65536))
+    assert all(len(part) <= CHUNK + 12 and part[:2] == b"\x1e\x0f" for part in parts)
+    assert len({part[2:10] for part in parts}) == 1
+    message = json.loads(b"".join(part[12:] for part in sorted(parts, key=lambda part: part[10])))
+    assert message["version"] == "1.1"
+    assert message["timestamp"] == pytest.approx(1700000000.123)
+    assert message["short_message"].encode() == lines(1, 2, padding=3000)[0]
+
+
+def test_gelf_compressed_and_by_tcp(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        with running(Gelf(GelfOutput(address=f"127.0.0.1:{server.getsockname()[1]}"), tmp_path, same)):
+            writer.append(lines(1, 2))
+            assert json.loads(zlib.decompress(server.recv(65536), 31))["host"] == "one"
+    with socket.create_server(("127.0.0.1", 0)) as listener, Writer(tmp_path / "more" / "events") as writer:
+        settings = GelfOutput(network="tcp", address=f"127.0.0.1:{listener.getsockname()[1]}")
+        with running(Gelf(settings, tmp_path / "more", same)):
+            writer.append(lines(1, 3))
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(5)
+                data = b""
+                while data.count(b"\0") < 2:
+                    data += connection.recv(65536)
+    assert [json.loads(part)["level"] for part in data.split(b"\0")[:2]] == [6, 6]
+
+
+GO_AUDIT = """
+socket_buffer: {receive: 1048576}
+events: {min: 1300, max: 1399}
+message_tracking: {enabled: true, log_out_of_order: false, max_out_of_order: 500}
+output:
+  stdout: {enabled: false, attempts: 2}
+  syslog: {enabled: false, attempts: 5, network: unixgram, address: /dev/log, priority: 129, tag: audit-thing}
+  file: {enabled: true, attempts: 2, path: /var/log/go-audit.log, mode: 0600, user: root, group: root}
+  gelf: {enabled: false, attempts: 3, network: udp, address: "localhost:12201", compression: {level: 1, type: 0}}
+log: {flags: 0}
+rules:
+  - -a exit,always -F arch=b64 -S execve
+  - -e 1
+filters:
+  - {syscall: 49, message_type: 1306, regex: "saddr=(10..|0A..)"}
+extras: {containers: {enabled: false}}
+"""
+
+
+def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "go-audit.yaml"
+    path.write_text(GO_AUDIT)
+    settings = read_settings(path, {})
+    assert settings.kernel.receive_buffer == 1048576
+    assert settings.rules.lines == ["-a exit,always -F arch=b64 -S execve", "-e 1"]
+    assert not settings.rules.default
+    assert (settings.documents.min_type, settings.documents.max_type) == (1300, 1399)
+    assert settings.outputs.file == FileOutput(
+        enabled=True, form="go-audit", path="/var/log/go-audit.log", mode="0600", user="root", group="root"
+    )
+    assert settings.outputs.syslog.priority == 129
+    assert settings.outputs.gelf.address == "localhost:12201"
+    assert settings.outputs.needs_original
+    assert [entry.syscall for entry in settings.filters] == [49]
+    assert "message_tracking.enabled has no meaning here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (("stdout: {enabled: false", "stdout: {enabled: true"), "only one output"),
+        (("output:\n", "output:\n  kafka: {enabled: true}\n"), "output.kafka"),
+        (("message_type: 1306, ", ""), "filter 1 needs"),
+        (("network: udp", "network: smoke"), "outputs.gelf.network"),
+    ],
+)
+def test_errors_in_a_go_audit_yaml_name_the_key(tmp_path: Path, change: tuple[str, str], error: str) -> None:
+    path = tmp_path / "go-audit.yaml"
+    path.write_text(GO_AUDIT.replace(*change))
+    with pytest.raises(SettingsError, match=error):
+        read_settings(path, {})
+
+
+def test_defaults_send_nothing_anywhere() -> None:
+    outputs = Settings().outputs
+    sections = (outputs.elasticsearch, outputs.file, outputs.stdout, outputs.syslog, outputs.gelf)
+    assert not any(section.enabled for section in sections)
