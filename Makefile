@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report up down password ca test check format lock tables clean
+.PHONY: help setup run report up down password alert ca test check format lock tables clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +28,14 @@ down: ## stop the stack; its data stays
 password: ## the password of the user elastic
 	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/elastic_password
 
+alert: ## enable an alert rule: make alert NAME=silent-collector (kibana/alerts/)
+	@docker compose run --rm --no-deps --quiet-pull init provision --enable-alert "$(NAME)"
+
 ca: ## the certificate of the stack's authority
 	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/ca.crt
 
 test: setup ## everything: unit tests, the real kernel, the peers
-	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
+	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
 	@$(VENV)/pytest
 
 check: setup ## the quick one: format, lint, types, unit tests

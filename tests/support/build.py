@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -28,10 +30,12 @@ def traffic(name: str, *flags: str) -> Path:
 
 @cache
 def narrow() -> Path | None:
-    """The 32-bit program, if this machine can build and run one."""
+    """The 32-bit program, if this machine can build and run one; CI on x86-64 can."""
     try:
         program = traffic("traffic-narrow", "-m32")
         subprocess.run([program, "udp", "0", "127.0.0.1", "9"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
+        if os.environ.get("CI") and platform.machine() == "x86_64":
+            raise
         return None
     return program
