@@ -1,4 +1,4 @@
-"""Made-up connect events in the kernel's own words, as varied as those of a busy host: for measuring sizes and speed."""
+"""Made-up connect events in the kernel's own words, as varied as those of a busy host, for measurements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDERS = ["/usr/bin", "/usr/sbin", "/opt/app/bin", "/usr/lib/apt/methods", "/ho
 
 
 def connects(count: int, seed: int = 1) -> Iterator[Event]:
-    """60 users, 300 programs, processes that make some twenty connections each, 5,000 addresses; a few of each common."""
+    """60 users, 300 programs, some twenty connections a process, 5,000 addresses; a few of each are common."""
     chance = random.Random(seed)
     programs = [f"{chance.choice(FOLDERS)}/{chance.choice('abcdefgh')}program-{number}" for number in range(300)]
     addresses = [bytes(chance.randrange(1, 255) for _ in range(4)) for _ in range(5000)]
