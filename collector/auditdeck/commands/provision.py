@@ -36,6 +36,8 @@ def setting(name: str, variable: str, **more: Any) -> Callable[[Any], Any]:
 @setting("--patience", "PATIENCE", default=600.0, help="Seconds to wait for Elasticsearch, and for Kibana.")
 @click.option("--rotate", is_flag=True, help="Replace the collector's API key.")
 @setting("--overwrite", "OVERWRITE", is_flag=True, help="Replace dashboards that were changed in Kibana.")
+@click.option("--enable-alert", "enable", metavar="NAME", help="Only enable an alert rule: a file of kibana/alerts.")
+@click.option("--disable-alert", "disable", metavar="NAME", help="Only disable an alert rule.")
 @click.option("--export-dashboards", "export", is_flag=True, help="Only bring changes made in Kibana back.")
 @shared
 def command(
@@ -52,6 +54,8 @@ def command(
     patience: float,
     rotate: bool,
     overwrite: bool,
+    enable: str | None,
+    disable: str | None,
     export: bool,
 ) -> None:
     """Set the stack up: certificates and passwords, then Elasticsearch, then Kibana.
@@ -59,13 +63,20 @@ def command(
     Safe to run again at any time: what is right already stays, what a newer version brings is applied, and what you
     changed in Kibana is kept.
     """
+    from auditdeck.provision.alerts import provision_alerts, switch_alert
     from auditdeck.provision.elasticsearch import connect, provision
     from auditdeck.provision.kibana import Kibana, export_dashboards, provision_kibana
 
     progress = Progress()
-    if export:
+    if enable or disable or export:
         made = Secrets(secrets)
         desk = Kibana(kibana, made.elastic_password, made.ca, progress)
+        for name, on in ((enable, True), (disable, False)):
+            if name:
+                title = switch_alert(desk, asset("kibana"), name, enable=on)
+                shared.say(f"{'enabled' if on else 'disabled'}: {title}")
+        if not export:
+            return
         for name in export_dashboards(desk, asset("kibana")):
             click.echo(f"changed: {name}")
         return
@@ -85,4 +96,5 @@ def command(
         desk = Kibana(kibana, made.elastic_password, made.ca, progress)
         desk.wait(patience)
         provision_kibana(desk, made, asset("kibana"), overwrite=overwrite)
+        provision_alerts(desk, made, asset("kibana"), overwrite=overwrite)
     shared.say(f"Done: {progress.changed} changed, {progress.right} right already.")

@@ -1,4 +1,4 @@
-"""Kibana as the stack needs it: the saved objects, alert rules, and the dashboard that it opens with."""
+"""Kibana as the stack needs it: the saved objects, and the dashboard that it opens with."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,13 @@ class Handler(BaseHTTPRequestHandler):
                 OBJECTS.state["settings"] |= json.loads(body)["changes"]
                 OBJECTS.save()
             return {"settings": {name: {"userValue": value} for name, value in OBJECTS.state["settings"].items()}}
-        rule = re.fullmatch(r"/api/alerting/rule/([\w-]+)", path)
+        rule = re.fullmatch(r"/api/alerting/rule/([\w-]+)(/_enable|/_disable)?", path)
+        if rule and rule[2] and self.command == "POST":
+            if rule[1] not in OBJECTS.state["rules"]:
+                raise Refused(404, f"Saved object [alert/{rule[1]}] not found")
+            OBJECTS.state["rules"][rule[1]]["enabled"] = rule[2] == "/_enable"
+            OBJECTS.save()
+            return b""
         if rule:
             return self.rule(rule[1], body)
         raise Refused(404, f"{self.command} {path} is not one of the stand-in's endpoints")
@@ -118,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
             needed = {"name", "params", "schedule", "actions", "tags"}
             if self.command == "POST":
                 needed |= {"rule_type_id", "consumer", "enabled"}
+                if uuid.UUID(identity).version != 4:
+                    raise Refused(400, "Predefined IDs are not allowed for saved objects with encrypted attributes")
             if set(given) - {"enabled"} != needed - {"enabled"}:
                 raise Refused(400, f"[request body]: {sorted(set(given) ^ needed)}")
             rules[identity] = {**rules.get(identity, {}), **given, "id": identity}
