@@ -70,11 +70,17 @@ class Rules(Model):
 
 
 class Filter(Model):
-    """Events that are not kept: of this system call, with a record of this type whose text matches."""
+    """Events that are not kept (or kept in any case): those that match all that is given."""
 
-    message_type: int
-    regex: str
-    syscall: int | None = None
+    syscall: int | str | None = None
+    message_type: int | str | None = None
+    regex: str = ""
+    key: str = ""
+    user: str = ""
+    executable: str = ""
+    destination: str = ""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    keep: bool = False
 
 
 class EventLog(Model):
@@ -100,8 +106,39 @@ class Documents(Model):
 
     original: bool = False
     socket_events: bool = False
+    arguments_limit: Size = Size(64 << 10)
     min_type: Count = 0
     max_type: Count = 65535
+
+
+class LabelSetting(Model):
+    """A label for processes: by the key of a rule, or by an executable's path (a regular expression)."""
+
+    label: str
+    key: str = ""
+    executable: str = ""
+
+
+class Enrich(Model):
+    """What is looked up beside the records."""
+
+    containers: bool = True
+    cgroups: bool = False
+    docker_socket: str = "/var/run/docker.sock"
+    parents: bool = True
+    scripts: bool = True
+    environment: list[str] = msgspec.field(default_factory=lambda: ["LD_PRELOAD", "LD_LIBRARY_PATH"])
+    groups: bool = False
+    hashes: bool = False
+    hash_limit: Size = Size(64 << 20)
+    labels: list[LabelSetting] = []
+
+
+class Redact(Model):
+    """Secrets in command lines, which are not written."""
+
+    defaults: bool = True
+    patterns: list[str] = []
 
 
 class HostSettings(Model):
@@ -133,7 +170,7 @@ class ElasticsearchOutput(Model):
     backoff_max: Duration = Duration(30)
 
 
-Form = Literal["ecs", "go-audit", "fluentd"]
+Form = Literal["ecs", "go-audit", "fluentd", "raw"]
 
 
 class FileOutput(Model):
@@ -205,6 +242,8 @@ class Settings(Model):
     event_log: EventLog = msgspec.field(default_factory=EventLog)
     store: StoreSettings = msgspec.field(default_factory=StoreSettings)
     documents: Documents = msgspec.field(default_factory=Documents)
+    enrich: Enrich = msgspec.field(default_factory=Enrich)
+    redact: Redact = msgspec.field(default_factory=Redact)
     host: HostSettings = msgspec.field(default_factory=HostSettings)
     outputs: Outputs = msgspec.field(default_factory=Outputs)
     filters: list[Filter] = []

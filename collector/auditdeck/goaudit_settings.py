@@ -15,7 +15,10 @@ WITHOUT_MEANING = {
     "message_tracking.log_out_of_order": "records may come in any order",
     "message_tracking.max_out_of_order": "a missing record is waited for two seconds",
     "log.flags": "the form of auditdeck's own messages is fixed",
-    "extras.containers": "containers are not looked up yet",
+    "extras.containers.containerd": "containers have their id, and Docker's their image",
+    "extras.containers.pid_cache": "containers are remembered anyway",
+    "extras.containers.docker_cache": "containers are remembered anyway",
+    "extras.containers.docker_api_version": "the version is found out",
 }
 COMPRESSION = {0: "gzip", 1: "zlib", 2: "none"}
 PLACES = {
@@ -35,12 +38,23 @@ def from_go_audit(values: dict[str, Any], where: str) -> dict[str, Any]:
     logger.info("%s is a go-audit.yaml: events are written as go-audit does", where)
     made = {name: value for name, value in values.items() if name not in OWN_KEYS | {"rules", "filters"}}
     for path, reason in WITHOUT_MEANING.items():
-        section, _, key = path.partition(".")
-        if section_of(values, section, where).get(key) not in (None, False, {"enabled": False}):
+        *sections, key = path.split(".")
+        place = values
+        for section in sections:
+            place = section_of(place, section, where)
+        if place.get(key):
             logger.warning("%s: %s has no meaning here: %s", where, path, reason)
     receive = section_of(values, "socket_buffer", where).get("receive")
     if receive:
         made.setdefault("kernel", {})["receive_buffer"] = receive
+    extras = section_of(values, "extras", where)
+    containers = section_of(extras, "containers", where)
+    made["enrich"] = {
+        "containers": bool(containers.get("enabled")),
+        "cgroups": bool(section_of(extras, "cgroups", where).get("enabled")),
+        **({} if containers.get("docker") else {"docker_socket": ""}),
+        **made.get("enrich", {}),
+    }
     events = section_of(values, "events", where)
     made.setdefault("documents", {}).update(min_type=events.get("min", 1300), max_type=events.get("max", 1399))
     rules = values.get("rules") or []

@@ -25,7 +25,7 @@ from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.events.assembler import Assembler, Event
-from auditdeck.events.filters import Filters
+from auditdeck.events.filters import make_filters
 from auditdeck.events.record import Payload
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
@@ -104,7 +104,7 @@ class Pipeline:
         documents = self.settings.documents
         original = documents.original or self.settings.outputs.needs_original
         self.encoder = Encoder(self.context, original=original, socket_events=documents.socket_events)
-        self.filters = Filters(self.settings.filters)
+        self.filters = make_filters(self.settings.filters, self.context.users)
         self.outputs = open_outputs(self.settings, self.make_users())
         for work in (self.receive, self.decode, self.keep_house):
             thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
@@ -132,7 +132,7 @@ class Pipeline:
 
     def make_context(self) -> Context:
         host = self.settings.host
-        return live_context(this_host(host.name, host_root(host.root)), self.make_users())
+        return live_context(self.settings, this_host(host.name, host_root(host.root)), self.make_users())
 
     def make_users(self) -> Users:
         root = host_root(self.settings.host.root)
@@ -188,6 +188,7 @@ class Pipeline:
         self.counters.damaged += len(items)
         with open(self.data_dir / "damaged.log", "ab") as file:
             for kind, payload in items:
+                payload = self.context.redactor.record(kind, payload)
                 file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
 
     def write(self, events: list[Event]) -> None:
@@ -261,7 +262,15 @@ class Pipeline:
     def write_status(self) -> None:
         status = self.data_dir / "status.json"
         outputs = {output.name: asdict(output.counts) for output in self.outputs}
-        write_status(status, self.counters, mode=self.mode, receive_buffer=self.capture.receive_buffer, outputs=outputs)
+        write_status(
+            status,
+            self.counters,
+            mode=self.mode,
+            receive_buffer=self.capture.receive_buffer,
+            redacted=self.context.redactor.count,
+            filters={rule.name: rule.count for rule in self.filters.rules},
+            outputs=outputs,
+        )
 
     def compact_left_over(self) -> None:
         """What an earlier run closed but did not compress or compact."""
@@ -321,7 +330,7 @@ class Pipeline:
             child.wait()
         self.writer.close()
         self.write_status()
-        self.context.network.addresses.close()
+        self.context.close()
 
     def drain(self, capture: Capture) -> None:
         """What happened before the stop is still to be kept."""

@@ -108,7 +108,7 @@ def command(shared: Shared, file: str, original: bool) -> int:
     reading = Reading("standard input" if file == "-" else Path(file).name)
     out = sys.stdout.buffer
     with open_log(file) as lines:
-        for line in documents(reading, lines, offline_context(), original=original):
+        for line in documents(reading, lines, offline_context(shared.settings), original=original):
             out.write(line + b"\n")
     out.flush()
     report_damage(reading, shared)

@@ -30,7 +30,7 @@ def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
     data directory. A log that is imported twice is counted twice.
     """
     log = shared.settings.event_log
-    context = offline_context()
+    context = offline_context(shared.settings)
     total = damaged = 0
     with Writer(shared.data_dir / EVENTS, Limits(log.segment_size, log.segment_age)) as writer:
         for file in files:

@@ -38,6 +38,8 @@ def command(shared: Shared) -> int:
         console = Console(highlight=False)
         console.print(table("Kernel", kernel))
         console.print(table("Collector", flat(collector)))
+        if collector.get("filters"):
+            console.print(table("Events by filter", collector["filters"]))
         for name, counts in collector.get("outputs", {}).items():
             console.print(table(f"Output {name}", counts))
     return 0 if collector["running"] else 3
@@ -62,7 +64,7 @@ def collector_state(shared: Shared) -> dict[str, Any]:
 
 
 def flat(collector: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in collector.items() if name not in ("counters", "outputs", "time")}
+    shown = {name: value for name, value in collector.items() if name not in ("counters", "filters", "outputs", "time")}
     return {**shown, **collector.get("counters", {})}
 
 

@@ -1,22 +1,41 @@
-"""What a document needs to know besides the records: this host, its users, sockets and processes."""
+"""What a document needs to know besides the records: this host, its users, sockets, processes and containers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 
+from auditdeck.config import Settings
 from auditdeck.enrich.addresses import OwnAddresses, own_addresses
+from auditdeck.enrich.containers import Containers, open_containers
+from auditdeck.enrich.executions import Executions
 from auditdeck.enrich.host import Host, this_host
+from auditdeck.enrich.labels import LabelRule, Labels, parent_of
 from auditdeck.enrich.network import Network
+from auditdeck.enrich.parents import Parents
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
+from auditdeck.errors import SettingsError
+from auditdeck.events.redaction import Redactor, redactor
 
 
 @dataclass(slots=True)
 class Context:
+    """What is None or off is not asked for. `arguments_limit` is in bytes, 0 for none."""
+
     host: Host
     users: Users
     network: Network
     processes: Processes
+    containers: Containers | None = None
+    parents: Parents | None = None
+    executions: Executions | None = None
+    labels: Labels = field(default_factory=Labels)
+    redactor: Redactor = field(default_factory=Redactor)
+    cgroups: bool = False
+    scripts: bool = True
+    groups: bool = False
+    arguments_limit: int = 0
 
     @property
     def generation(self) -> int:
@@ -27,15 +46,46 @@ class Context:
         self.users.refresh()
         self.network.addresses.refresh()
 
+    def close(self) -> None:
+        self.network.addresses.close()
+        if self.containers is not None:
+            self.containers.close()
 
-def live_context(host: Host | None = None, users: Users | None = None) -> Context:
-    """For events of this host as they happen."""
-    host = host or this_host()
-    return Context(host, users or Users(), Network(OwnAddresses()), Processes(host.id or host.name))
+
+def live_context(settings: Settings, host: Host, users: Users) -> Context:
+    """For events of this host as they happen. Raises SettingsError."""
+    wanted = settings.enrich
+    context = configured(Context(host, users, Network(OwnAddresses()), Processes(host.id or host.name)), settings)
+    if wanted.containers or wanted.cgroups:
+        context.containers = open_containers(wanted.docker_socket)
+        context.cgroups = wanted.cgroups
+    if wanted.parents:
+        context.parents = Parents(context.processes)
+    if wanted.environment or wanted.hashes:
+        context.executions = Executions(tuple(wanted.environment), wanted.hash_limit if wanted.hashes else 0)
+    context.labels = Labels(
+        tuple(LabelRule(rule.label, rule.key, pattern(rule.executable)) for rule in wanted.labels), parent_of
+    )
+    return context
 
 
-def offline_context(host: Host | None = None) -> Context:
+def offline_context(settings: Settings, host: Host | None = None) -> Context:
     """For old logs: names and addresses are those of this host, nothing is asked of running processes."""
     host = host or this_host()
-    addresses = OwnAddresses(own_addresses())
-    return Context(host, Users(), Network(addresses, live=False), Processes(host.id, live=False))
+    network = Network(OwnAddresses(own_addresses()), live=False)
+    return configured(Context(host, Users(), network, Processes(host.id, live=False)), settings)
+
+
+def configured(context: Context, settings: Settings) -> Context:
+    """With the settings that do not need the running system."""
+    context.redactor = redactor(defaults=settings.redact.defaults, patterns=settings.redact.patterns)
+    context.scripts, context.groups = settings.enrich.scripts, settings.enrich.groups
+    context.arguments_limit = settings.documents.arguments_limit
+    return context
+
+
+def pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(text) if text else None
+    except re.error as error:
+        raise SettingsError(f"enrich.labels: {text!r} is no regular expression: {error}") from error

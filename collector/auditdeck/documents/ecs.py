@@ -13,7 +13,7 @@ from typing import Any
 
 from auditdeck.documents.context import Context
 from auditdeck.documents.meaning import Meaning, meanings
-from auditdeck.documents.paths import absolute, file_of, main_path, path_of
+from auditdeck.documents.paths import absolute, file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
 from auditdeck.documents.sockets import describe_socket
 from auditdeck.documents.syscalls import Call, integer, read_call, read_uring
@@ -31,6 +31,19 @@ PLACED: frozenset[str] = frozenset({
     "auid", "uid", "gid", "euid", "egid", "suid", "sgid", "fsuid", "fsgid", "pid", "ppid", "ses", "exe", "comm", "key",
     "res", "result", "success", "items", "subj",
 })  # fmt: skip
+ARGUMENTS = ("a0", "a1", "a2", "a3")
+# Pointers to what other records say in full, numbers of descriptors that mean nothing later, and what the call has no
+# argument for.
+EMPTY_ARGUMENTS = {
+    "execve": ARGUMENTS,
+    "execveat": ("a1", "a2", "a3"),
+    "connect": ARGUMENTS,
+    "bind": ARGUMENTS,
+    "accept": ("a1", "a2", "a3"),
+    "accept4": ("a1", "a2"),
+    "socket": ("a3",),
+    "listen": ("a2", "a3"),
+}
 OF_CALL = {"arch", "syscall", "exit", "a0", "a1", "a2", "a3"}
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
@@ -55,16 +68,16 @@ class Builder:
     """Reads the records of one event into the parts of its document."""
 
     def __init__(self, event: Event, context: Context) -> None:
-        self.event = event
+        self.event = context.redactor.event(event)
         self.context = context
-        self.records = event.records
+        self.records = self.event.records
         self.read: dict[int, list[dict[str, str]]] = {}
-        for record in event.records:
+        for record in self.records:
             if record.kind not in (EXECVE, PROCTITLE):
                 self.read.setdefault(record.kind, []).append(fields(record.body))
         self.call = self.read_call()
         self.main = self.call.fields if self.call else self.first_record()
-        kinds = [record.kind for record in event.records]
+        kinds = [record.kind for record in self.records]
         self.meaning: Meaning = meanings().of(kinds, self.call.name if self.call else "")
 
     def read_call(self) -> Call | None:
@@ -97,7 +110,8 @@ class Builder:
             "user": user_of(self.main, self.names(), self.context.users),
             "auditd": self.auditd(),
             "tags": self.tags(),
-            "auditdeck": {} if self.event.complete else {"incomplete": True},
+            "container": self.container(),
+            "auditdeck": self.own(),
         }
         self.add_file(parts)
         self.add_source(parts)
@@ -137,19 +151,42 @@ class Builder:
                 process["entity_id"] = entity
         parent = integer(self.main.get("ppid"))
         if parent is not None:
-            process["parent"] = {"pid": parent}
+            process["parent"] = parent_part(parent, self.context)
         process |= program_of(self.main)
         if pid is not None and self.call and "exe" not in self.main:
             process |= self.context.processes.program(pid)
         executed = [record.body for record in self.records if record.kind == EXECVE]
         if executed:
-            process |= command_of(executed)
+            process |= command_of(executed, self.context.arguments_limit)
+        if pid is not None and self.call and executes(self.call) and self.context.executions:
+            process |= self.context.executions.of(pid)
         titled = next((record.body for record in self.records if record.kind == PROCTITLE), None)
         if titled is not None and (shown := title(titled)):
             process["title"] = shown
         if cwd := self.cwd():
             process["working_directory"] = cwd
         return process
+
+    def container(self) -> dict[str, Any]:
+        pid, parent = integer(self.main.get("pid")), integer(self.main.get("ppid"))
+        return self.context.containers.of(pid, parent or 0) if self.context.containers and pid else {}
+
+    def own(self) -> dict[str, Any]:
+        """What ECS has no place for."""
+        own: dict[str, Any] = {} if self.event.complete else {"incomplete": True}
+        if self.context.groups and (groups := groups_of(self.main, self.context)):
+            own["groups"] = groups
+        if self.call and executes(self.call) and self.context.scripts:
+            script = script_of(self.read.get(PATH, []), self.cwd())
+            own |= {"script": script} if script else {}
+        pid, parent = integer(self.main.get("pid")), integer(self.main.get("ppid"))
+        if pid and self.context.cgroups and self.context.containers:
+            cgroup = self.context.containers.cgroup(pid, parent or 0).path
+            own |= {"cgroup": cgroup} if cgroup else {}
+        if pid is not None:
+            labels = self.context.labels.of(pid, parent or 0, self.main.get("exe", ""), self.tags())
+            own |= {"labels": labels} if labels else {}
+        return own
 
     def cwd(self) -> str:
         return (self.one(CWD) or {}).get("cwd", "")
@@ -254,10 +291,45 @@ def program_of(fields: dict[str, str]) -> dict[str, str]:
     return {target: fields[source] for source, target in (("comm", "name"), ("exe", "executable")) if source in fields}
 
 
-def command_of(executed: list[bytes]) -> dict[str, Any]:
-    """process.args and what follows from it, of EXECVE records."""
+def command_of(executed: list[bytes], limit: int = 0) -> dict[str, Any]:
+    """process.args and what follows from it, of EXECVE records; more than `limit` bytes are cut in the middle."""
     args = arguments(executed)
-    return {"args": args, "args_count": len(args), "command_line": shlex.join(args)}
+    count = len(args)
+    if limit and sum(map(len, args)) + count > limit:
+        args = cut(args, limit)
+    return {"args": args, "args_count": count, "command_line": shlex.join(args)}
+
+
+def cut(args: list[str], limit: int) -> list[str]:
+    """The first and the last arguments, each half of the limit, and between them a marker that says what is missing."""
+    first: list[str] = []
+    last: list[str] = []
+    for kept, source in ((first, iter(args)), (last, reversed(args))):
+        room = limit // 2
+        for argument in source:
+            if len(first) + len(last) >= len(args):
+                break
+            if len(argument) + 1 > room:
+                if not kept:
+                    kept.append(argument[:room] if kept is first else argument[-room:])
+                break
+            kept.append(argument)
+            room -= len(argument) + 1
+    size = sum(map(len, args)) - sum(map(len, first)) - sum(map(len, last))
+    return [*first, f"<{size} bytes cut>", *reversed(last)]
+
+
+def executes(call: Call) -> bool:
+    return call.name in ("execve", "execveat") and call.success is not False
+
+
+def parent_part(parent: int, context: Context) -> dict[str, Any]:
+    return {"pid": parent, **(context.parents.of(parent) if context.parents else {})}
+
+
+def groups_of(fields: dict[str, str], context: Context) -> list[str]:
+    uid, gid = integer(fields.get("uid")), integer(fields.get("gid"))
+    return context.users.groups_of(uid, gid) if uid is not None and gid is not None else []
 
 
 def tags_of(fields: dict[str, str]) -> list[str]:
@@ -288,9 +360,8 @@ def call_data(call: Call) -> dict[str, str]:
         data["arch"] = call.arch
     if call.exit:
         data["exit"] = call.exit
-    for position in range(4):
-        name = f"a{position}"
-        if name in call.fields:
+    for name in ARGUMENTS:
+        if name in call.fields and name not in EMPTY_ARGUMENTS.get(call.name, ()):
             data[name] = call.fields[name]
     return data
 

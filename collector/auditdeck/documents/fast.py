@@ -25,15 +25,18 @@ from auditdeck.documents.ecs import (
     call_data,
     command_of,
     document,
+    executes,
+    groups_of,
     how_of,
     other_fields,
+    parent_part,
     program_of,
     result_of,
     session_of,
     tags_of,
 )
 from auditdeck.documents.meaning import Meaning, meanings
-from auditdeck.documents.paths import file_of, main_path, path_of
+from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
 from auditdeck.documents.sockets import describe_address, describe_outcome, is_hex
 from auditdeck.documents.syscalls import Call, read_call, signed32
@@ -79,6 +82,7 @@ class Head:
     event: bytes
     auditd: bytes
     data: bytes
+    executes: bool
 
 
 @dataclass(slots=True)
@@ -93,6 +97,9 @@ class Tail:
     how: bytes
     tags: bytes
     socket: bool
+    executable: str
+    keys: list[str]
+    own: bytes
 
 
 @dataclass(slots=True)
@@ -100,14 +107,18 @@ class Ids:
     """`ppid=… pid=…`; the entity id is asked for again after `until`."""
 
     pid: int
+    parent: int
     until: float
     process: bytes
+    container: bytes
+    own: bytes
 
 
 @dataclass(slots=True)
 class Files:
-    """The PATH and CWD records of an event."""
+    """The PATH and CWD records of an event; `own` is what of them goes to auditdeck.*."""
 
+    own: bytes
     cwd: bytes
     paths: bytes
     file: bytes
@@ -122,6 +133,7 @@ class Peer:
     auditd: bytes
     data: bytes
     parts: bytes
+    own: bytes
     object: bytes
 
 
@@ -221,29 +233,38 @@ class Encoder:
             else:
                 return None
         what, result, data, more = head.event, head.auditd, joined(head.data, tail.data), b""
-        cwd = paths = b""
+        cwd = paths = own = execution = b""
         if head.meaning.object == "socket" or address:
             peer = self.peer(address, head, ids) if not named else None
             if peer is None:
                 return None
-            what, result, more, thing = peer.event, peer.auditd, peer.parts, peer.object
+            what, result, more, own, thing = peer.event, peer.auditd, peer.parts, peer.own, peer.object
             data = joined(data, peer.data)
         else:
-            key = (head.meaning.action, *named)
-            files = self.files.get(key) or self.read_files(key, named, head.meaning)
+            key = (head.meaning.action, head.executes, *named)
+            files = self.files.get(key) or self.read_files(key, named, head)
             if files is None:
                 return None
-            cwd, paths, more, thing = files.cwd, files.paths, files.file, files.object
+            own, cwd, paths, more, thing = files.own, files.cwd, files.paths, files.file, files.object
+            if head.executes and self.context.executions is not None:
+                execution = inner(self.context.executions.of(ids.pid))
+        if tail.own or ids.own or self.context.labels.rules:
+            own = joined(own, tail.own, ids.own, self.labels(ids, tail))
         stamp = event.stamp
         return b"".join(
             (
                 self.time(stamp), b',"event":{"id":"', stamp, b'",', what, b"},", self.host,
-                b',"process":{', joined(ids.process, tail.process, command, titled, cwd), b"},", tail.user,
+                b',"process":{', joined(ids.process, tail.process, command, execution, titled, cwd), b"},",
+                tail.user,
                 b',"auditd":{"sequence":', stamp[stamp.index(b":") + 1 :], result, tail.session,
                 b',"data":{', data, b"}", paths, b',"summary":{', joined(tail.actor, thing, tail.how), b"}}",
-                tail.tags, more, b"}",
+                tail.tags, more, ids.container, b',"auditdeck":{' + own + b"}" if own else b"", b"}",
             )
         )  # fmt: skip
+
+    def labels(self, ids: Ids, tail: Tail) -> bytes:
+        found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
+        return b'"labels":' + orjson.dumps(found) if found else b""
 
     def time(self, stamp: bytes) -> bytes:
         second, _, rest = stamp.partition(b".")
@@ -268,6 +289,7 @@ class Encoder:
             event_part(meaning, outcome, meaning.type),
             result_part(result),
             inner(call_data(call) | other_fields(found)),
+            executes(call),
         )
         return self.heads.keep(raw, head)
 
@@ -277,6 +299,7 @@ class Encoder:
             return None
         user = user_of(found, {}, self.context.users)
         session, how, tags = session_of(found), how_of(found), tags_of(found)
+        groups = groups_of(found, self.context) if self.context.groups else []
         tail = Tail(
             inner(program_of(found)),
             b'"user":' + orjson.dumps(user),
@@ -286,6 +309,9 @@ class Encoder:
             b'"how":' + orjson.dumps(how) if how else b"",
             b',"tags":' + orjson.dumps(tags) if tags else b"",
             SOCKET_KEY in tags,
+            found.get("exe", ""),
+            tags,
+            b'"groups":' + orjson.dumps(groups) if groups else b"",
         )
         return self.tails.keep(raw, tail)
 
@@ -293,26 +319,35 @@ class Encoder:
         found = IDS.fullmatch(raw)
         if not found:
             return None
-        pid = int(found[2])
-        process: dict[str, Any] = {"pid": pid, "parent": {"pid": int(found[1])}}
+        parent, pid = int(found[1]), int(found[2])
+        process: dict[str, Any] = {"pid": pid, "parent": parent_part(parent, self.context)}
+        containers = self.context.containers
+        container = containers.of(pid, parent) if containers else None
         if entity := self.context.processes.entity_id(pid):
             process["entity_id"] = entity
-        return self.ids.keep(raw, Ids(pid, time.monotonic() + TRUSTED, inner(process)))
+        within = b',"container":' + orjson.dumps(container) if container else b""
+        cgroup = containers.cgroup(pid, parent).path if containers and self.context.cgroups else ""
+        own = b'"cgroup":' + orjson.dumps(cgroup) if cgroup else b""
+        return self.ids.keep(raw, Ids(pid, parent, time.monotonic() + TRUSTED, inner(process), within, own))
 
     def read_title(self, raw: bytes) -> bytes:
-        shown = title(body_of(raw))
+        shown = title(self.context.redactor.record(PROCTITLE, body_of(raw)))
         return self.titles.keep(raw, b'"title":' + orjson.dumps(shown) if shown else b"", len(raw))
 
     def read_command(self, raw: bytes) -> bytes:
-        return self.commands.keep(raw, inner(command_of([body_of(raw)])), len(raw))
+        body = self.context.redactor.record(EXECVE, body_of(raw))
+        return self.commands.keep(raw, inner(command_of([body], self.context.arguments_limit)), len(raw))
 
-    def read_files(self, key: tuple[Any, ...], named: list[Payload], meaning: Meaning) -> Files | None:
+    def read_files(self, key: tuple[Any, ...], named: list[Payload], head: Head) -> Files | None:
         """`key` holds the action beside the records: which path is the event's file depends on it."""
+        meaning = head.meaning
         if meaning.primary or any(ENRICHMENT in body for _, body in named):
             return None
         named = [(kind, body_of(body)) for kind, body in named]
         cwd = next((fields(body).get("cwd", "") for kind, body in named if kind == CWD), "")
-        paths = [path_of(fields(body), {}, self.context.users) for kind, body in named if kind == PATH]
+        read = [fields(body) for kind, body in named if kind == PATH]
+        paths = [path_of(path, {}, self.context.users) for path in read]
+        script = script_of(read, cwd) if head.executes and self.context.scripts else ""
         thing = {"type": meaning.object} if meaning.object else {}
         file = b""
         main = main_path(paths, meaning.path) if meaning.object in ("file", "filesystem") else None
@@ -321,6 +356,7 @@ class Encoder:
             file = b',"file":' + orjson.dumps(found)
             thing["primary"] = found["path"]
         files = Files(
+            b'"script":' + orjson.dumps(script) if script else b"",
             inner({"working_directory": cwd}) if cwd else b"",
             b',"paths":' + orjson.dumps(paths) if paths else b"",
             file,
@@ -350,7 +386,7 @@ class Encoder:
         parts: dict[str, Any] = {"auditd": {"data": {}, "result": result}, "event": event, "auditdeck": {}}
         describe_address(parts, head.call, address, self.context)
         describe_outcome(parts, connect, head.result)
-        rest = {name: parts[name] for name in ("destination", "network", "auditdeck")}
+        rest = {name: parts[name] for name in ("destination", "network")}
         to = parts["destination"]
         thing = {"type": head.meaning.object, "primary": to["ip"], "secondary": str(to["port"])}
         return Peer(
@@ -358,6 +394,7 @@ class Encoder:
             result_part(parts["auditd"]["result"]),
             inner(parts["auditd"]["data"]),
             b"," + inner(rest),
+            inner(parts["auditdeck"]),
             b'"object":' + orjson.dumps(thing),
         )
 

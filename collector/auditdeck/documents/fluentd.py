@@ -13,6 +13,8 @@ from auditdeck.kernel.tables.syscalls import SYSCALLS
 FIELD = re.compile(r"""([^\s=]+)=('[^']*'|"[^"]*"|\S+)""")
 UIDS = {"uid", "euid", "suid", "ouid", "fsuid", "auid"}
 NUMBERS = {"gid", "egid", "sgid", "ogid", "fsgid", "exit", "item", "items", "pid", "ppid", "ses", "argc", "inode"}
+# What the plugin's own table calls otherwise.
+OLD_NAMES = {17: "pread", 18: "pwrite", 283: "timerfd"}
 LEADING = re.compile(r"\s*([+-]?\d+)")
 
 
@@ -42,7 +44,8 @@ def pairs(text: str) -> list[tuple[str, str]]:
 
 def convert(name: str, value: str, uid_map: dict[str, str]) -> Any:
     if name == "syscall":
-        return SYSCALLS["x86_64"].get(leading(value))
+        number = leading(value)
+        return OLD_NAMES.get(number) or SYSCALLS["x86_64"].get(number)
     if name == "msg":
         return dict(pairs(value))
     if name == "saddr":

@@ -12,6 +12,10 @@ from auditdeck.enrich.users import Users
 from auditdeck.events.record import read_line, record_of
 
 UNKNOWN_USER = "UNKNOWN_USER"
+SYSCALL, SECCOMP = 1300, 1326
+KUBERNETES = {
+    "name": "container.name", "pod_uid": "pod.uid", "pod_name": "pod.name", "pod_namespace": "pod.namespace",
+}  # fmt: skip
 WITHOUT_UIDS = {1309, 1307, 1306}
 UID = re.compile(r"uid=(\S+)")
 
@@ -21,6 +25,7 @@ def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
     original = document.get("event", {}).get("original")
     if not original:
         return None
+    containers, cgroup = containers_of(document), document.get("auditdeck", {}).get("cgroup", "")
     messages: list[dict[str, Any]] = []
     uids: dict[str, str] = {}
     stamp = b""
@@ -35,11 +40,28 @@ def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
         stamp = record.stamp
         data = record.body.decode()
         messages.append({"type": record.kind, "data": data})
+        if containers and record.kind in (SYSCALL, SECCOMP):
+            messages[-1]["containers"] = containers
+        if cgroup and record.kind in (SYSCALL, SECCOMP):
+            messages[-1]["extras"] = {"cgroup_root": cgroup}
         if record.kind not in WITHOUT_UIDS:
             for uid in UID.findall(data):
                 uids.setdefault(uid, name_of(uid, users))
     time, _, sequence = stamp.decode().partition(":")
     return {"sequence": int(sequence), "timestamp": time, "messages": messages, "uid_map": uids}
+
+
+def containers_of(document: dict[str, Any]) -> dict[str, str]:
+    """go-audit's `containers`: the id; if Docker knows it also the image, and what Kubernetes says in the labels."""
+    container = document.get("container")
+    if not container:
+        return {}
+    if "image" not in container:
+        return {"id": container["id"]}
+    image, labels = container["image"], container.get("labels", {})
+    name = ":".join([image["name"], *image.get("tag", [])])
+    kubernetes = {field: labels.get(f"io.kubernetes.{label}", "") for field, label in KUBERNETES.items()}
+    return {"id": container["id"], "image": name, **kubernetes}
 
 
 def name_of(uid: str, users: Users) -> str:

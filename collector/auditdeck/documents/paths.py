@@ -44,6 +44,19 @@ def main_path(paths: list[dict[str, Any]], preference: str) -> dict[str, Any] | 
     return next((path for path in ordered if "name" in path), None)
 
 
+def script_of(paths: list[dict[str, str]], cwd: str) -> str:
+    """The script that an execve(2) ran with an interpreter; "" if it ran a program itself.
+
+    The kernel opens the script, the interpreter, and the interpreter's loader, and has a PATH record of each; of a
+    program it opens the program and its loader (ld.so(8)).
+    """
+    named = {path["item"]: path["name"] for path in paths if "item" in path and "name" in path}
+    script, interpreter = named.get("0", ""), named.get("1", "")
+    if not script or not interpreter or posixpath.basename(interpreter).startswith(("ld-", "ld.")):
+        return ""
+    return absolute(script, cwd)
+
+
 def absolute(name: str, cwd: str) -> str:
     """A path joined to the working directory, `.` and `..` taken out; as it is where no directory is known."""
     if not name.startswith("/") and not cwd:

@@ -29,6 +29,8 @@ class Users:
         self.generation = 0
         self.users: dict[int, str] = {}
         self.groups: dict[int, str] = {}
+        self.memberships: dict[tuple[int, int], list[str]] = {}
+        self.members: dict[str, list[int]] = {}
         self.signature = self.sign()
         self.checked = self.filled = time.monotonic()
         if self.from_files:
@@ -41,6 +43,18 @@ class Users:
     def group(self, gid: int) -> str:
         name = self.groups.get(gid)
         return self.ask(self.groups, gid, group_name) if name is None else name
+
+    def groups_of(self, uid: int, gid: int) -> list[str]:
+        """The names of all groups that the user is in by the database, the given one first."""
+        found = self.memberships.get((uid, gid))
+        if found is None:
+            if len(self.memberships) >= LIMIT:
+                self.memberships.clear()
+            name = self.user(uid)
+            numbers = self.members.get(name, []) if self.from_files else group_list(name, gid)
+            names = [self.group(number) or str(number) for number in dict.fromkeys([gid, *numbers])]
+            found = self.memberships[uid, gid] = names
+        return found
 
     def ask(self, known: dict[int, str], number: int, database: Callable[[int], str]) -> str:
         if len(known) >= LIMIT:
@@ -63,6 +77,7 @@ class Users:
         self.generation += 1
         self.users.clear()
         self.groups.clear()
+        self.memberships.clear()
         if self.from_files:
             self.read_files()
 
@@ -72,6 +87,7 @@ class Users:
     def read_files(self) -> None:
         self.users = names_of(self.passwd)
         self.groups = names_of(self.group_file)
+        self.members = members_of(self.group_file)
 
 
 def file_signature(path: Path) -> object:
@@ -94,6 +110,28 @@ def names_of(path: Path) -> dict[int, str]:
         if len(parts) >= 3 and parts[2].isdigit():
             names.setdefault(int(parts[2]), parts[0])
     return names
+
+
+def members_of(path: Path) -> dict[str, list[int]]:
+    """The groups (group(5)) in which each user is named."""
+    members: dict[str, list[int]] = {}
+    try:
+        lines = path.read_text(errors="backslashreplace").splitlines()
+    except OSError:
+        return members
+    for line in lines:
+        parts = line.split(":")
+        if len(parts) == 4 and parts[2].isdigit():
+            for name in filter(None, parts[3].split(",")):
+                members.setdefault(name, []).append(int(parts[2]))
+    return members
+
+
+def group_list(user: str, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(user, gid) if user else []
+    except (OSError, OverflowError):
+        return []
 
 
 def user_name(uid: int) -> str:

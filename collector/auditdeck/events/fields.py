@@ -69,6 +69,11 @@ ARGUMENT = re.compile(rb'a(\d+)(?:\[(\d+)\])?=(?:"([^"]*)"|([0-9A-F]*)(?=\s|$)|(
 
 
 def arguments(bodies: list[bytes]) -> list[str]:
+    """The argument list of an event's EXECVE records as text."""
+    return [text(argument) for argument in raw_arguments(bodies)]
+
+
+def raw_arguments(bodies: list[bytes]) -> list[bytes]:
     """The argument list of an event's EXECVE records, in the order in which the kernel sent them.
 
     Long arguments come in pieces, `a1_len=8000 a1[0]=… a1[1]=…`, over several records; pieces are hex all or none.
@@ -78,7 +83,7 @@ def arguments(bodies: list[bytes]) -> list[str]:
         for number, piece, quoted, encoded, other in ARGUMENT.findall(body):
             value = quoted or (unhex(encoded) if encoded else other)
             pieces.setdefault(int(number), {})[int(piece or 0)] = value
-    return [text(b"".join(pieces[n][p] for p in sorted(pieces[n]))) for n in sorted(pieces)]
+    return [b"".join(pieces[n][p] for p in sorted(pieces[n])) for n in sorted(pieces)]
 
 
 def title(body: bytes) -> str:

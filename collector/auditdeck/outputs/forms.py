@@ -22,6 +22,8 @@ def encoder(form: Form, users: Users, *, original: bool) -> Encode:
     """
     if form == "ecs":
         return same if original else without_original
+    if form == "raw":
+        return raw
     make = go_audit if form == "go-audit" else fluentd
 
     def encode(line: bytes) -> bytes:
@@ -29,6 +31,12 @@ def encoder(form: Form, users: Users, *, original: bool) -> Encode:
         return b"" if made is None else orjson.dumps(made)
 
     return encode
+
+
+def raw(line: bytes) -> bytes:
+    """The records as a log of auditd has them, a line each."""
+    original: str = orjson.loads(line).get("event", {}).get("original", "")
+    return original.encode()
 
 
 def same(line: bytes) -> bytes:
