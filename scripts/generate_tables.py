@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pprint
 import re
-import subprocess
-from collections.abc import Iterable
 from pathlib import Path
+
+from flag_tables import flags
+from headers import macros, number, prefixed
 
 TABLES = Path(__file__).parent.parent / "collector/auditdeck/kernel/tables"
 INCLUDE = Path("/usr/include")
@@ -21,7 +22,6 @@ UNISTD = {
     "aarch64": Path("/usr/aarch64-linux-gnu/include/asm/unistd.h"),
     "arm": Path("/usr/arm-linux-gnueabihf/include/asm/unistd.h"),
 }
-DEFINE = re.compile(r"^#define[ \t]+(\w+)[ \t]+(.+?)[ \t]*$", re.MULTILINE)
 
 # Newer than Debian 12's headers (Linux 6.1). From 424 on every architecture uses the same numbers.
 NEWER_SYSCALLS = {
@@ -39,31 +39,6 @@ NEWER_RECORD_TYPES = {
     1425: "MAC_TASK_CONTEXTS",
     1426: "MAC_OBJ_CONTEXTS",
 }
-
-
-def macros(header: str, *flags: str) -> dict[str, str]:
-    """All object-like macros that are defined after including `header`."""
-    source = f"#include <{header}>\n"
-    result = subprocess.run(["cpp", "-dM", *flags, "-"], input=source, capture_output=True, text=True, check=True)
-    return dict(DEFINE.findall(result.stdout))
-
-
-def number(expression: str, known: dict[str, str]) -> int | None:
-    """The value of a constant C expression, None where it is not one."""
-    for _ in range(8):
-        expanded = re.sub(r"\b[A-Za-z_]\w*\b", lambda m: f"({known[m[0]]})" if m[0] in known else m[0], expression)
-        if expanded == expression:
-            break
-        expression = expanded
-    expression = re.sub(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b", r"\1", expression)
-    expression = re.sub(r"\(\s*(unsigned\s+)?int\s*\)", "", expression)
-    if not re.fullmatch(r"[\s0-9a-fA-FxX()|+*/<>~-]+", expression):
-        return None
-    try:
-        value = eval(re.sub(r"\b0+(?=[1-9])", "", expression), {"__builtins__": {}})
-    except (SyntaxError, TypeError):
-        return None
-    return int(value)
 
 
 def syscalls(header: Path) -> dict[int, str]:
@@ -90,16 +65,6 @@ def abi_flags(header: Path) -> list[str]:
     if "i686" in str(header):
         return ["-U__x86_64__", "-D__i386__"]
     return []
-
-
-def prefixed(known: dict[str, str], prefix: str, skip: Iterable[str] = ()) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for name, expression in known.items():
-        if name.startswith(prefix) and name not in skip:
-            value = number(expression, known)
-            if value is not None:
-                found[name] = value
-    return dict(sorted(found.items(), key=lambda item: (item[1], item[0])))
 
 
 def record_types(audit: dict[str, str]) -> dict[int, str]:
@@ -176,6 +141,9 @@ def main() -> None:
         and 0 < v < 32
         and n not in {"SIGCLD", "SIGIOT", "SIGPOLL", "SIGSTKSZ", "SIGUNUSED"}
     }
+    write(
+        "flags", "What the arguments of system calls stand for, by kind and number (the kernel's headers).", **flags()
+    )
     write("signals", "Signal names by number (asm/signal.h).", SIGNALS=dict(sorted(signals.items())))
 
 

@@ -25,8 +25,8 @@ from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.events.assembler import Assembler, Event
-from auditdeck.events.filters import make_filters
 from auditdeck.events.record import Payload
+from auditdeck.filters import make_filters
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
 from auditdeck.kernel.messages import AUDIT_EOE

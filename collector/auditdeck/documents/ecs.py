@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditdeck.documents.context import Context
+from auditdeck.documents.interpret import spelled_arguments
+from auditdeck.documents.lines import CAPABILITY_SETS, of_name
+from auditdeck.documents.lines import Call as CallFields
 from auditdeck.documents.meaning import Meaning, meanings
 from auditdeck.documents.paths import absolute, file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
@@ -44,6 +47,9 @@ EMPTY_ARGUMENTS = {
     "socket": ("a3",),
     "listen": ("a2", "a3"),
 }
+# Fields of other records that are numbers for names.
+SPELLED = CAPABILITY_SETS | {"per", "sig", "code", "oflag", "resolve"}
+NO_CALL = CallFields()
 OF_CALL = {"arch", "syscall", "exit", "a0", "a1", "a2", "a3"}
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
@@ -176,6 +182,8 @@ class Builder:
         own: dict[str, Any] = {} if self.event.complete else {"incomplete": True}
         if self.context.groups and (groups := groups_of(self.main, self.context)):
             own["groups"] = groups
+        if self.call and (spelled := arguments_of(self.call, self.context)):
+            own["arguments"] = spelled
         if self.call and executes(self.call) and self.context.scripts:
             script = script_of(self.read.get(PATH, []), self.cwd())
             own |= {"script": script} if script else {}
@@ -227,7 +235,8 @@ class Builder:
             for found in self.read.get(record.kind, []):
                 for name, value in found.items():
                     if name not in PLACED or (name == "key" and not self.call):
-                        data.setdefault(name, value)
+                        shown = of_name(record.kind, name, value, NO_CALL) if name in SPELLED else value
+                        data.setdefault(name, shown)
         if self.call:
             for name, value in other_fields(self.call.fields).items():
                 data.setdefault(name, value)
@@ -317,6 +326,13 @@ def cut(args: list[str], limit: int) -> list[str]:
             room -= len(argument) + 1
     size = sum(map(len, args)) - sum(map(len, first)) - sum(map(len, last))
     return [*first, f"<{size} bytes cut>", *reversed(last)]
+
+
+def arguments_of(call: Call, context: Context) -> dict[str, str]:
+    """Arguments that are flags, modes, users and the like, spelled out."""
+    if call.name in EMPTY_ARGUMENTS or not call.arguments:
+        return {}
+    return dict(spelled_arguments(call.name, call.arguments, context.users))
 
 
 def executes(call: Call) -> bool:

@@ -22,6 +22,7 @@ from auditdeck.documents.context import Context
 from auditdeck.documents.ecs import (
     ECS_VERSION,
     actor_of,
+    arguments_of,
     call_data,
     command_of,
     document,
@@ -83,6 +84,7 @@ class Head:
     auditd: bytes
     data: bytes
     executes: bool
+    own: bytes
 
 
 @dataclass(slots=True)
@@ -248,8 +250,8 @@ class Encoder:
             own, cwd, paths, more, thing = files.own, files.cwd, files.paths, files.file, files.object
             if head.executes and self.context.executions is not None:
                 execution = inner(self.context.executions.of(ids.pid))
-        if tail.own or ids.own or self.context.labels.rules:
-            own = joined(own, tail.own, ids.own, self.labels(ids, tail))
+        if head.own or tail.own or ids.own or self.context.labels.rules:
+            own = joined(own, head.own, tail.own, ids.own, self.labels(ids, tail))
         stamp = event.stamp
         return b"".join(
             (
@@ -290,6 +292,7 @@ class Encoder:
             result_part(result),
             inner(call_data(call) | other_fields(found)),
             executes(call),
+            b'"arguments":' + orjson.dumps(spelled) if (spelled := arguments_of(call, self.context)) else b"",
         )
         return self.heads.keep(raw, head)
 

@@ -21,7 +21,7 @@ REDACTED = b"[redacted]"
 
 WORDS = rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
 # name=value with a telling name: --password=x, DB_PASSWORD=x, --auth.token=x
-ASSIGNED = re.compile(rb"(?i)\A(-{0,2}(?:[\w.]+[-_.])*" + WORDS + rb"(?:[-_][\w-]+)?[=:])(.+)\Z", re.DOTALL)
+ASSIGNED = re.compile(rb"(?i)\A(-{0,2}(?:[\w.]+[-_.])*" + WORDS + rb"(?:[-_][\w-]+)?=)(.+)\Z", re.DOTALL)
 # The next argument is the value: --password x
 ANNOUNCED = re.compile(rb"(?i)\A--?(?:[\w.]+[-_.])*" + WORDS + rb"\Z")
 # scheme://user:password@host

@@ -106,9 +106,9 @@ class Filters:
         return ()
 
     def of(self, event: Event, start: int) -> Who:
-        payload = event.items[0][1]
+        kind, payload = event.items[0]
         # All of a SYSCALL record from auid= on is the same for every call of a program.
-        raw = payload[max(start, payload.find(b" auid=", start)) :]
+        raw = payload[max(start, payload.find(b" auid=", start) if kind == SYSCALL else 0) :]
         if self.generation != self.users.generation:
             self.generation = self.users.generation
             self.who.clear()

@@ -1,0 +1,99 @@
+"""Secrets in command lines are replaced before anything is written; everything else stays to the byte."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditdeck.errors import SettingsError
+from auditdeck.events.assembler import Event
+from auditdeck.events.fields import arguments, raw_arguments, raw_fields
+from auditdeck.events.redaction import EXECVE, PROCTITLE, USER_CMD, Redactor, encoded, encoded_arguments, redactor
+
+X = "[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("tool --password=hunter2 file", f"tool --password={X} file"),
+        ("tool --password hunter2 file", f"tool --password {X} file"),
+        ("tool --db-password hunter2", f"tool --db-password {X}"),
+        ("tool -secret hunter2", f"tool -secret {X}"),
+        ("tool --api-key=abc --verbose", f"tool --api-key={X} --verbose"),
+        ("tool --auth.token=abc", f"tool --auth.token={X}"),
+        ("env DB_PASSWORD=abc AWS_SECRET_ACCESS_KEY=abc run", f"env DB_PASSWORD={X} AWS_SECRET_ACCESS_KEY={X} run"),
+        ("curl -u ada:hunter2 https://example.org", f"curl -u ada:{X} https://example.org"),
+        ("curl https://ada:hunter2@example.org/x", f"curl https://ada:{X}@example.org/x"),
+        ("curl -H 'Authorization: Bearer abc.def'", f"curl -H 'Authorization: Bearer {X}'"),
+        ("curl -H 'X-Api-Key: abc'", f"curl -H 'X-Api-Key: {X}'"),
+        ("mysql -uroot -phunter2 db", f"mysql -uroot -p{X} db"),
+        ("sshpass -p hunter2 ssh host", f"sshpass -p {X} ssh host"),
+        ("redis-cli -a hunter2 ping", f"redis-cli -a {X} ping"),
+        # What looks like it but is none stays.
+        ("ssh -p 22 host", "ssh -p 22 host"),
+        ("mkdir -p /srv/x", "mkdir -p /srv/x"),
+        ("tool --password --verbose", "tool --password --verbose"),
+        ("ls /home/ada/passwords", "ls /home/ada/passwords"),
+        ("curl -u ada https://example.org:443/a@b", "curl -u ada https://example.org:443/a@b"),
+        ("passwd ada", "passwd ada"),
+        ("git clone git@example.org:team/token", "git clone git@example.org:team/token"),
+        ("tool --tokenizer=fast --passes=3", "tool --tokenizer=fast --passes=3"),
+    ],
+)
+def test_the_default_set(given: str, expected: str) -> None:
+    words = [word.encode() for word in shlex.split(given)]
+    assert Redactor().arguments(words) == [word.encode() for word in shlex.split(expected)]
+    body = Redactor().record(EXECVE, encoded_arguments(words))
+    assert arguments([body]) == shlex.split(expected)
+    title = b"proctitle=" + encoded(b"\0".join(words))
+    assert raw_fields(Redactor().record(PROCTITLE, title))["proctitle"].split(b"\0") == [
+        word.encode() for word in shlex.split(expected)
+    ]
+
+
+def test_commands_of_sudo() -> None:
+    body = b"pid=1 uid=0 msg='cwd=\"/\" cmd=%s terminal=pts/1 res=success'" % encoded(b"tool --password=x y").strip(
+        b'"'
+    )
+    found = Redactor().record(USER_CMD, body)
+    assert raw_fields(found)["cmd"] == b"tool --password=[redacted] y"
+    assert raw_fields(found)["terminal"] == b"pts/1"
+
+
+def test_patterns_of_the_user() -> None:
+    made = redactor(defaults=False, patterns=[r"pin:(?P<secret>\d+)", "whole"])
+    assert made.arguments([b"x", b"pin:1234,a", b"--password=y", b"whole"]) == [
+        b"x",
+        b"pin:[redacted],a",
+        b"--password=y",
+        b"[redacted]",
+    ]
+    with pytest.raises(SettingsError, match=r"redact\.patterns: '\(' \(number 2\)"):
+        redactor(defaults=True, patterns=["a", "("])
+
+
+def test_arguments_over_several_records_are_looked_at_together() -> None:
+    head = b"audit(1.000:1): "
+    items = [(EXECVE, head + b'argc=3 a0="tool" a1="--password"'), (EXECVE, head + b"a2_len=8 a2[0]=61 a2[1]=62")]
+    made = Redactor().event(Event(b"1.000:1", items))
+    assert raw_arguments([payload[len(head) :] for _, payload in made.items]) == [b"tool", b"--password", b"[redacted]"]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20).filter(lambda value: b"\0" not in value), min_size=1, max_size=6))
+def test_what_the_encoding_says_is_what_was_given(words: list[bytes]) -> None:
+    assert raw_arguments([encoded_arguments(words)]) == words
+
+
+@given(st.binary(max_size=80))
+def test_any_record_survives(body: bytes) -> None:
+    for kind in (EXECVE, PROCTITLE, USER_CMD, 1300):
+        Redactor().record(kind, body)
+
+
+def test_switched_off_nothing_is_touched() -> None:
+    body = encoded_arguments([b"tool", b"--password=x"])
+    assert Redactor(defaults=False).record(EXECVE, body) is body
