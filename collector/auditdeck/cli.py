@@ -13,6 +13,7 @@ from auditdeck.errors import AuditdeckError
 COMMANDS = {
     "run": "collect from this host's kernel",
     "report": "how many outbound TCP connections, and by whom",
+    "search": "find events, with ausearch's options",
     "status": "the kernel's audit state and the collector's counters",
     "doctor": "check what usually goes wrong, and say how to mend it",
     "decode": "an audit log as JSON documents",

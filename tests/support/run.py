@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -23,6 +24,8 @@ def auditdeck(*words: object, given: bytes = b"") -> Result:
     result = CliRunner().invoke(cli, [str(word) for word in words], input=given, standalone_mode=False)
     if isinstance(result.exception, AuditdeckError):
         return Result(1, result.stdout, f"{result.exception} {result.exception.hint}")
+    if isinstance(result.exception, click.ClickException):
+        return Result(result.exception.exit_code, result.stdout, result.exception.format_message())
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         pytest.fail(f"{words}: {result.exception!r}")
     status = result.return_value if isinstance(result.return_value, int) else result.exit_code

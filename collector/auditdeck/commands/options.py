@@ -35,11 +35,15 @@ class Shared:
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --config, --data-dir, --json and --quiet, and passes them on as one `Shared`."""
+    """Adds -c/--config, --data-dir, --json and --quiet, and passes them on as one `Shared`."""
+    return with_shared(function, ("-c", "--config"))
+
+
+def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> Callable[..., Any]:
+    """As `shared`, for a command in which -c means something else."""
 
     @click.option(
-        "-c",
-        "--config",
+        *config_names,
         type=click.Path(path_type=Path, dir_okay=False),
         help="Settings file (default: /etc/auditdeck/auditdeck.yaml).",
     )

@@ -1,0 +1,62 @@
+"""`auditdeck search` finds what ausearch finds in the same log, by the same options."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.peer import require
+from tests.support.run import auditdeck
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+LOGS = ["audit.log", "go-audit/audit.log"]
+SERIAL = re.compile(rb"msg=audit\([\d.]+:(\d+)\)")
+QUERIES = [
+    "-sc connect", "-sc 59", "-sc execve", "-m SYSCALL", "-m USER_AUTH", "-m USER_AUTH,CRED_ACQ", "-m CONFIG_CHANGE",
+    "-m PATH", "-m EXECVE", "-m SOCKADDR", "-m ALL", "-k netconns_out", "-k watched", "-k execve", "-k nothing",
+    "-sv yes", "-sv no", "-ui 0", "-ui 64151", "-ue 0", "-ul -1", "-ua 64151", "-gi 0", "-ga 64151", "-x /usr/bin/su",
+    "-x echo", "-x su", "-c su", "-c go-audited", "-f watched", "-f /usr/bin/echo", "-tm /dev/pts/0", "-e 0", "-e -115",
+    "-p 1", "-sc connect -sv yes", "-sc connect -ui 64151 -sv no", "-m SYSCALL -k execve -x echo",
+    "-x su -w", "-k execve -w", "--arch b64", "--session 4294967295",
+]  # fmt: skip
+
+
+def by_ausearch(log: Path, query: str) -> set[int]:
+    command = [require("ausearch", "auditd"), "--raw", "-if", str(log), *shlex.split(query)]
+    result = subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+    return {int(serial) for serial in SERIAL.findall(result.stdout)}
+
+
+def by_auditdeck(log: Path, query: str) -> set[int]:
+    result = auditdeck("search", "--input", log, "--json", *shlex.split(query))
+    found = {json.loads(line)["auditd"]["sequence"] for line in result.stdout.splitlines()}
+    assert (result.status == 0) == bool(found)
+    return found
+
+
+@pytest.mark.parametrize("name", LOGS)
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_same_events(name: str, query: str) -> None:
+    assert by_auditdeck(FIXTURES / name, query) == by_ausearch(FIXTURES / name, query)
+
+
+def test_queries_find_something() -> None:
+    found = [query for query in QUERIES if any(by_ausearch(FIXTURES / name, query) for name in LOGS)]
+    assert len(found) > 0.75 * len(QUERIES), sorted(set(QUERIES) - set(found))
+
+
+def test_raw_is_what_was_there() -> None:
+    log = FIXTURES / LOGS[1]
+    shown = auditdeck("search", "-if", log, "-r").stdout
+    assert sorted(shown.splitlines()) == sorted(log.read_text().splitlines())
+
+
+def test_an_errno_by_its_name() -> None:
+    """ausearch takes a name for a positive number, which no failed call returns."""
+    log = FIXTURES / LOGS[1]
+    assert by_auditdeck(log, "-e EINPROGRESS") == by_auditdeck(log, "-e -115") != set()
