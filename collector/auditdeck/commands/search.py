@@ -167,7 +167,7 @@ def make_query(given: dict[str, Any]) -> q.Query:
     if given["file"]:
         add(q.text_condition(given["file"], whole, q.Event.names))
     if given["key"]:
-        add(q.text_condition(given["key"], whole, lambda event: iter(event.get("tags", []))))
+        add(q.text_condition(given["key"], whole, q.Event.keys))
     if given["message"]:
         add(q.message_types(given["message"]))
     for name, roles in ROLES.items():

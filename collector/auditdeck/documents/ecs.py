@@ -234,7 +234,7 @@ class Builder:
                 continue
             for found in self.read.get(record.kind, []):
                 for name, value in found.items():
-                    if name not in PLACED or (name == "key" and not self.call):
+                    if name not in PLACED or (name == "key" and not (self.call and "key" in self.main)):
                         shown = of_name(record.kind, name, value, NO_CALL) if name in SPELLED else value
                         data.setdefault(name, shown)
         if self.call:

@@ -89,7 +89,7 @@ def interpreted(record: Record, users: Users) -> Iterator[tuple[str, str]]:
         if nested:
             inner = Record(record.kind, record.stamp, nested, b"")
             shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users))
-            yield NESTED.decode(), f"'{shown}'"
+            yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
         elif name:
             yield name.decode(), field(record.kind, name.decode(), raw, call, users)
         else:

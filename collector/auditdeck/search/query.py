@@ -65,6 +65,11 @@ class Event:
             if isinstance(found, dict):
                 yield from (str(found[name]) for name in ("id", "name") if name in found)
 
+    def keys(self) -> Iterator[str]:
+        """Of the rule that the event matched, or that it is about."""
+        about = str(self.get("auditd.data.key"))
+        yield from dict.fromkeys([*self.get("tags", []), *filter(None, about.split("\x01"))])
+
     def names(self) -> Iterator[str]:
         """Of files and unix sockets."""
         yield from (path["name"] for path in self.get("auditd.paths", []) if "name" in path)
