@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,13 @@ def test_any_record_survives(body: bytes) -> None:
 def test_switched_off_nothing_is_touched() -> None:
     body = encoded_arguments([b"tool", b"--password=x"])
     assert Redactor(defaults=False).record(EXECVE, body) is body
+
+
+@pytest.mark.parametrize(
+    "argument", [b"x" * 100_000, b"a." * 50_000, b"a_" * 50_000 + b"=", b"a://" * 30_000, b"x-" * 50_000]
+)
+def test_long_arguments_take_no_longer_than_they_are(piece: bytes) -> None:
+    argument = piece * 50_000
+    began = time.process_time()
+    Redactor().arguments([b"tool", argument, b"--" + argument, argument + b"="])
+    assert time.process_time() - began < 0.3

@@ -24,6 +24,7 @@ ADD_GROUP, DEL_GROUP, GRP_MGMT = 1116, 1117, 1132
 CRYPTO_KEY_USER, USER_TTY, TTY, KERN_MODULE = 2404, 1124, 1319, 1330
 TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
 NUMBER = re.compile(r"-?\d+\Z")
+OCTAL = re.compile(r"[0-7]{1,8}\Z")
 HEX_NUMBER = re.compile(r"[0-9a-fA-F]{1,16}\Z")
 
 UIDS = {
@@ -163,7 +164,7 @@ def of_name(kind: int, name: str, value: str, call: Call) -> str:
             return interpret.exit_value(number, ERRORS.get(-number, ""))
         case "per" if hexadecimal >= 0:
             return interpret.personality(hexadecimal)
-        case "mode" if value.isdigit():
+        case "mode" if OCTAL.match(value):
             return (interpret.mode if kind == MQ_OPEN else interpret.file_mode)(int(value, 8))
         case "saddr" if kind != AVC:
             return saddr(value)

@@ -95,7 +95,8 @@ class Assembler:
         return ready
 
     def begin(self, key: bytes, item: Payload, now: float, ready: list[Event]) -> None:
-        if not STAMP.fullmatch(key.rpartition(b" ")[2]) or not item[1].startswith(b"audit("):
+        payload = item[1]
+        if not STAMP.fullmatch(payload, 6, payload.index(b"): ")) or not payload.startswith(b"audit("):
             self.damaged.append(item)
             return
         if self.log:

@@ -20,15 +20,13 @@ KINDS = {EXECVE, PROCTITLE, USER_CMD}
 REDACTED = b"[redacted]"
 
 WORDS = rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
-# name=value with a telling name: --password=x, DB_PASSWORD=x, --auth.token=x
-ASSIGNED = re.compile(rb"(?i)\A(-{0,2}(?:[\w.]+[-_.])*" + WORDS + rb"(?:[-_][\w-]+)?=)(.+)\Z", re.DOTALL)
-# The next argument is the value: --password x
-ANNOUNCED = re.compile(rb"(?i)\A--?(?:[\w.]+[-_.])*" + WORDS + rb"\Z")
+# What an option or variable that holds a secret is called: password, db-password, DB_PASSWORD, auth.token, api-key-id …
+TELLING = re.compile(rb"(?i)\A-{0,2}(?:[\w.-]{0,100}[-_.])?" + WORDS + rb"(?:[-_][\w-]{1,100})?\Z")
 # scheme://user:password@host
-IN_ADDRESS = re.compile(rb"(\w[\w+.-]*://[^\s:/@]*:)([^\s@/]+)(?=@)")
+IN_ADDRESS = re.compile(rb"(\b[a-zA-Z][\w+.-]{0,30}://[^\s:/@]{0,200}:)([^\s@/]+)(?=@)")
 # Headers of HTTP: Authorization: Bearer x, X-Api-Key: x
 IN_HEADER = re.compile(
-    rb"(?i)((?:authorization:\s*(?:bearer|basic|token|apikey)\s+)|(?:x-[\w-]*(?:token|key)[\w-]*:\s*))([^\s'\"]+)"
+    rb"(?i)(\b(?:authorization:\s{0,9}(?:bearer|basic|token|apikey)\s{1,9}|x-[\w-]{0,40}(?:token|key)[\w-]{0,40}:\s{0,9}))([^\s'\"]+)"
 )
 # Programs whose short options hold a password: -pVALUE (attached), or in the next argument.
 ATTACHED = {"mysql": b"-p", "mysqldump": b"-p", "mysqladmin": b"-p", "mariadb": b"-p", "mariadb-dump": b"-p",
@@ -124,9 +122,11 @@ def hide_known(arguments: list[bytes]) -> None:
     program = posixpath.basename(arguments[0].decode("utf-8", "replace")) if arguments else ""
     attached, following = ATTACHED.get(program), FOLLOWING.get(program, set())
     for place, argument in enumerate(arguments):
-        if place and (ANNOUNCED.match(arguments[place - 1]) or arguments[place - 1] in following):
+        before = arguments[place - 1] if place else b""
+        announced = before.startswith(b"-") and TELLING.match(before)
+        if announced or before in following:
             user, colon, _ = argument.partition(b":")
-            if program in AFTER_COLON and not ANNOUNCED.match(arguments[place - 1]):
+            if program in AFTER_COLON and not announced:
                 arguments[place] = user + colon + (REDACTED if colon else b"")
             elif not argument.startswith(b"-"):
                 arguments[place] = REDACTED
@@ -134,9 +134,14 @@ def hide_known(arguments: list[bytes]) -> None:
         if attached and argument.startswith(attached) and len(argument) > len(attached):
             arguments[place] = attached + REDACTED
             continue
-        argument = ASSIGNED.sub(rb"\1" + REDACTED, argument)
-        argument = IN_ADDRESS.sub(rb"\1" + REDACTED, argument)
-        arguments[place] = IN_HEADER.sub(rb"\1" + REDACTED, argument)
+        name, assigned, value = argument.partition(b"=")
+        if value and TELLING.match(name):
+            argument = name + assigned + REDACTED
+        if b"://" in argument:
+            argument = IN_ADDRESS.sub(rb"\1" + REDACTED, argument)
+        if b":" in argument:
+            argument = IN_HEADER.sub(rb"\1" + REDACTED, argument)
+        arguments[place] = argument
 
 
 def without_secret(match: re.Match[bytes]) -> bytes:
