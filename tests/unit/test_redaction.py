@@ -100,9 +100,7 @@ def test_switched_off_nothing_is_touched() -> None:
     assert Redactor(defaults=False).record(EXECVE, body) is body
 
 
-@pytest.mark.parametrize(
-    "argument", [b"x" * 100_000, b"a." * 50_000, b"a_" * 50_000 + b"=", b"a://" * 30_000, b"x-" * 50_000]
-)
+@pytest.mark.parametrize("piece", [b"x", b"a.", b"a_", b"a://", b"x-", b"token-", b"a:"])
 def test_long_arguments_take_no_longer_than_they_are(piece: bytes) -> None:
     argument = piece * 50_000
     began = time.process_time()
