@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report up down password alert ca test check format lock tables clean
+.PHONY: help setup run report demo up down password alert ca test check format lock tables clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ down: ## stop the stack; its data stays
 
 password: ## the password of the user elastic
 	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/elastic_password
+
+demo: setup ## harmless traffic by several users and programs, for the dashboards (as root, while a collector runs)
+	@scripts/apt-install.sh iproute2
+	@$(VENV)/python scripts/demo.py
 
 alert: ## enable an alert rule: make alert NAME=silent-collector (kibana/alerts/)
 	@docker compose run --rm --no-deps --quiet-pull init provision --enable-alert "$(NAME)"
