@@ -22,6 +22,7 @@ class Counters:
     the receive buffer was full, `dropped`: documents deleted by the event log's bounds before a consumer had them,
     `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol,
     `filtered`: events that a filter kept out, and records of types that are not wanted,
+    `lag`: the longest time in seconds, since the last report, from an event to its place in the event log,
     `sent` and `dead_letters`: documents that outputs delivered, and that were refused for good, `behind`: bytes of the
     event log that the slowest output has still to send.
     """
@@ -45,12 +46,13 @@ class Counters:
     sent: int = 0
     dead_letters: int = 0
     behind: int = 0
+    lag: float = 0.0
 
 
-GAUGES = {"backlog", "queued", "segments", "behind"}
+GAUGES = {"backlog", "queued", "segments", "behind", "lag"}
 
 
-def changes(now: Counters, before: Counters) -> dict[str, int]:
+def changes(now: Counters, before: Counters) -> dict[str, float]:
     """What a health document holds: counts since the last one, gauges as they are."""
     values = {}
     for field in fields(Counters):
@@ -59,7 +61,7 @@ def changes(now: Counters, before: Counters) -> dict[str, int]:
     return values
 
 
-def health_document(host: dict[str, Any], counts: dict[str, int], interval: float) -> bytes:
+def health_document(host: dict[str, Any], counts: dict[str, float], interval: float) -> bytes:
     """A line of the event log about the collector itself; `interval` in seconds."""
     now = time.time()
     document = {

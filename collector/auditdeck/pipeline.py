@@ -25,7 +25,7 @@ from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.events.assembler import Assembler, Event
-from auditdeck.events.record import Payload
+from auditdeck.events.record import Payload, milliseconds
 from auditdeck.filters import make_filters
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
@@ -211,6 +211,10 @@ class Pipeline:
             for line in lines:
                 self.on_line(line)
         self.writer.append(lines)
+        if lines:
+            # Those that waited for more of their records come first.
+            lag = time.time() - milliseconds(events[0].stamp) / 1000
+            self.counters.lag = round(max(self.counters.lag, lag), 3)
         counts = self.assembler.counts
         self.counters.events = counts.events
         self.counters.incomplete = counts.incomplete
@@ -258,6 +262,7 @@ class Pipeline:
         now = Counters(**{name: getattr(self.counters, name) for name in Counters.__slots__})
         self.writer.append([health_document(self.context.host.document(), changes(now, self.reported), interval)])
         self.reported = now
+        self.counters.lag = 0.0
 
     def write_status(self) -> None:
         status = self.data_dir / "status.json"

@@ -78,7 +78,10 @@ def documents() -> list[dict[str, Any]]:
         found.append(document)
     for minute in range(0, 21 * 24 * 60, 180):
         counts = changes(
-            Counters(events=100 + minute % 7, lost=minute % 3, gaps=1, backlog=minute % 9, behind=minute), Counters()
+            Counters(
+                events=100 + minute % 7, lost=minute % 3, gaps=1, backlog=minute % 9, behind=minute, lag=minute % 5 / 10
+            ),
+            Counters(),
         )
         found.append(
             {

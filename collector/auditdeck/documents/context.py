@@ -69,9 +69,9 @@ def live_context(settings: Settings, host: Host, users: Users) -> Context:
     return context
 
 
-def offline_context(settings: Settings, host: Host | None = None) -> Context:
+def offline_context(settings: Settings | None = None, host: Host | None = None) -> Context:
     """For old logs: names and addresses are those of this host, nothing is asked of running processes."""
-    host = host or this_host()
+    settings, host = settings or Settings(), host or this_host()
     network = Network(OwnAddresses(own_addresses()), live=False)
     return configured(Context(host, Users(), network, Processes(host.id, live=False)), settings)
 
