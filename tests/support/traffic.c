@@ -1,10 +1,11 @@
 /* Makes TCP and UDP connections of a known kind and number, to be counted.
  *
- *   traffic KIND COUNT ADDRESS PORT [RATE]    KIND: blocking, nonblocking, twice, udp, uring
+ *   traffic KIND COUNT ADDRESS PORT [RATE]    KIND: blocking, nonblocking, twice, udp, uring, exec, open, mixed
  *   traffic serve SECONDS ADDRESS PORT        accepts and closes until the time is over; prints "ready"
  *
  * `twice` connects without blocking and calls connect again when it is done, as some programs do to see the result.
- * Prints how many connects succeeded (or are in progress) and how many failed.
+ * `exec` runs /bin/true, `open` opens /etc/hostname, `mixed` does one of blocking, exec and open in turn.
+ * Prints how many succeeded (or are in progress), how many failed, and the seconds that all took.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,7 +98,32 @@ static void wait_for(int fd) {
     poll(&poller, 1, 1000);
 }
 
+static int execute(void) {
+    char *arguments[] = {"/bin/true", "--an-argument", "another", NULL}, *environment[] = {"A=1", NULL};
+    pid_t child = vfork();
+    if (child == 0) {
+        execve(arguments[0], arguments, environment);
+        _exit(127);
+    }
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static int open_file(void) {
+    int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+}
+
 static int once(const char *kind) {
+    static int turn;
+    if (!strcmp(kind, "exec")) return execute();
+    if (!strcmp(kind, "open")) return open_file();
+    if (!strcmp(kind, "mixed")) {
+        turn = (turn + 1) % 3;
+        if (turn == 1) return execute();
+        if (turn == 2) return open_file();
+    }
     int udp = !strcmp(kind, "udp"), twice = !strcmp(kind, "twice"), wait = twice || !strcmp(kind, "nonblocking");
     int fd = socket(address.ss_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | (wait ? SOCK_NONBLOCK : 0) | SOCK_CLOEXEC, 0);
     struct linger linger = {1, 0};
@@ -137,6 +164,7 @@ int main(int argc, char **argv) {
         if (once(argv[1])) good++;
         else bad++;
     }
-    printf("%ld %ld\n", good, bad);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    printf("%ld %ld %.6f\n", good, bad, (now.tv_sec - begin.tv_sec) + (now.tv_nsec - begin.tv_nsec) / 1e9);
     return 0;
 }

@@ -1,0 +1,216 @@
+"""Collectors beside each other on the same load: CPU, memory, losses, latency, and what the audited program loses.
+
+    python -m bench.live [--repeat 5] [--quick]
+
+Every collector gets the same rules, for a user of the load's own, the same backlog and the largest receive buffer that
+its settings have. CPU is user and system time of its processes from /proc, memory the sum of their peaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.support.audit import preserved
+from tests.support.build import traffic
+from tests.support.outside import PORT, Outside, outside
+
+from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.kernel.rules.files import parse_line
+from bench.peers import BACKLOG, PEERS, Peer
+from bench.process import cpu_seconds, peak_memory
+
+Runs = dict[str, list[dict[str, float]]]
+
+FIELDS = ("cpu", "missing", "rate", "memory", "written")
+USER = 64301
+KEY = "benchmark"
+CALLS = {"connect": "connect", "exec": "execve", "open": "openat"}
+
+
+@dataclass(frozen=True)
+class Load:
+    """`rate` in events a second, 0 for as fast as it goes; `user` by default a number that no database knows."""
+
+    name: str
+    kind: str
+    count: int
+    rate: int
+    user: int = USER
+
+
+LOADS = [
+    Load("connect 5,000/s", "connect", 50_000, 5_000),
+    Load("connect 200/s", "connect", 3_000, 200),
+    Load("connect 20,000/s", "connect", 160_000, 20_000),
+    Load("exec 300/s", "exec", 4_500, 300),
+    Load("open 5,000/s", "open", 50_000, 5_000),
+    Load("burst of connects", "connect", 100_000, 0),
+    Load("burst of connects, known user", "connect", 100_000, 0, user=1),
+    Load("burst of execs", "exec", 10_000, 0),
+]
+QUICK = [
+    Load("connect 5,000/s", "connect", 25_000, 5_000), Load("connect 200/s", "connect", 1_000, 200),
+    Load("exec 300/s", "exec", 1_500, 300), Load("burst of connects", "connect", 50_000, 0),
+]  # fmt: skip
+
+
+@dataclass
+class Measured:
+    """One run: CPU in µs an event, losses in events, rates in events a second, memory in KiB, bytes an event."""
+
+    cpu: float
+    missing: int
+    kernel_lost: int
+    rate: float
+    memory: int
+    written: float
+
+
+def rules(load: Load) -> list[str]:
+    call = CALLS[load.kind]
+    narrow = "-F saddr_fam=2 " if call == "connect" else ""
+    return [f"-a always,exit -F arch=b64 -S {call} {narrow}-F uid={load.user} -k {KEY}"]
+
+
+def generate(load: Load, away: Outside) -> float:
+    """Makes the load; the rate that was reached."""
+    kind = "blocking" if load.kind == "connect" else load.kind
+    command = [traffic("generator"), kind, str(load.count), away.ipv4, str(PORT), str(load.rate)]
+    result = subprocess.run([str(word) for word in command], user=load.user, group=load.user, extra_groups=[], cwd="/",
+                            capture_output=True, text=True, check=True)  # fmt: skip
+    good, bad, seconds = result.stdout.split()
+    assert int(good) + int(bad) == load.count
+    return load.count / float(seconds)
+
+
+@contextmanager
+def running(kind: type[Peer], load: Load, audit: AuditSocket, folder: Path) -> Iterator[Peer]:
+    peer = kind(folder, rules(load))
+    if not peer.loads_rules:
+        audit.set(backlog_limit=BACKLOG, backlog_wait_time=0)
+        for text in rules(load):
+            statement = parse_line(text)
+            assert statement
+            assert statement.rule
+            audit.add_rule(statement.rule.to_bytes())
+    peer.start()
+    try:
+        yield peer
+    finally:
+        peer.stop()
+
+
+def measure(kind: type[Peer], load: Load, away: Outside) -> Measured:
+    with preserved() as audit, tempfile.TemporaryDirectory() as folder:
+        lost = audit.status().lost
+        with running(kind, load, audit, Path(folder) / "peer") as peer:
+            pids = peer.pids()
+            before = cpu_seconds(pids)
+            rate = generate(load, away)
+            peer.settle()
+            spent = cpu_seconds(pids) - before
+            memory = peak_memory(pids)
+            kernel_lost = audit.status().lost - lost
+        found = peer.count(KEY)
+        # Of an exec the kernel sees one call; the generator itself was started with one.
+        missing = max(0, load.count - found)
+        return Measured(
+            spent * 1e6 / max(found, 1), missing, kernel_lost, rate, memory, peer.bytes_written() / max(found, 1)
+        )
+
+
+def unaudited(load: Load, away: Outside) -> float:
+    """The generator's own speed, without audit."""
+    with preserved() as audit:
+        audit.set(enabled=0)
+        return generate(load, away)
+
+
+def latency(kind: type[Peer], away: Outside, samples: int = 40) -> list[float]:
+    """Seconds from a system call to its line in the output, one event at a time."""
+    load = Load("single", "connect", 1, 0)
+    taken = []
+    with (
+        preserved() as audit,
+        tempfile.TemporaryDirectory() as folder,
+        running(kind, load, audit, Path(folder) / "peer") as peer,
+    ):
+        for _ in range(samples):
+            seen = peer.bytes_written()
+            began = time.monotonic()
+            generate(load, away)
+            while peer.bytes_written() == seen and time.monotonic() - began < 5:
+                time.sleep(0.001)
+            taken.append(time.monotonic() - began)
+            time.sleep(0.13)
+    return taken
+
+
+def main() -> None:
+    given = arguments()
+    loads = [load for load in (QUICK if given.quick else LOADS) if given.only in load.name]
+    peers = []
+    for kind in PEERS:
+        if given.peers and not any(part in kind.__name__.lower() for part in given.peers.split(",")):
+            continue
+        if kind.missing():
+            print(f"left out: {kind.missing()}")
+        else:
+            peers.append(kind)
+    results: dict[str, Runs] = {}
+    with outside() as away:
+        away.serve(seconds=7200)
+        for load in loads:
+            results[load.name] = compare(load, peers, away, given.repeat)
+        delays = {} if given.only else {kind.__name__: latency(kind, away) for kind in peers}
+        for name, taken in delays.items():
+            print(f"  from call to output: {name:12} {statistics.median(taken) * 1000:.0f} ms, at most "
+                  f"{max(taken) * 1000:.0f} ms")  # fmt: skip
+    if given.json:
+        given.json.write_text(json.dumps({"loads": results, "latency": delays}, indent=1))
+
+
+def arguments() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("--quick", action="store_true", help="fewer and smaller loads")
+    options.add_argument("--only", default="", help="loads whose name contains this")
+    options.add_argument("--peers", default="", help="collectors whose name contains one of these, with commas")
+    options.add_argument("--json", type=Path, help="write all runs here")
+    return options.parse_args()
+
+
+def compare(load: Load, peers: list[type[Peer]], away: Outside, repeat: int) -> Runs:
+    """Every collector in turn, so that what else the machine does meets all of them."""
+    alone = statistics.median(unaudited(load, away) for _ in range(3))
+    print(f"\n{load.name}: {load.count:,} events; without audit {alone:,.0f}/s", flush=True)
+    runs: Runs = {"unaudited": [{"rate": alone}]}
+    for _ in range(repeat):
+        for kind in peers:
+            runs.setdefault(kind.__name__, []).append(asdict(measure(kind, load, away)))
+    for kind in peers:
+        fields = "  ".join(
+            shown(runs[kind.__name__], field) for field in ("cpu", "missing", "rate", "memory", "written")
+        )
+        print(f"  {kind.__name__:10} {fields}", flush=True)
+    return runs
+
+
+def shown(runs: list[dict[str, float]], field: str) -> str:
+    values = sorted(run[field] for run in runs)
+    middle = statistics.median(values)
+    form = ",.1f" if field == "cpu" else ",.0f"
+    return f"{field} {values[0]:{form}}/{middle:{form}}/{values[-1]:{form}}"
+
+
+if __name__ == "__main__":
+    main()
