@@ -31,20 +31,21 @@ from bench.process import cpu_seconds, peak_memory
 Runs = dict[str, list[dict[str, float]]]
 
 FIELDS = ("cpu", "missing", "rate", "memory", "written")
-USER = 64301
+KNOWN, UNKNOWN = 1, 64301
+"""A user whom every database of Debian knows, and one that none does."""
 KEY = "benchmark"
 CALLS = {"connect": "connect", "exec": "execve", "open": "openat"}
 
 
 @dataclass(frozen=True)
 class Load:
-    """`rate` in events a second, 0 for as fast as it goes; `user` by default a number that no database knows."""
+    """`rate` in events a second, 0 for as fast as it goes; `user` by default one that has a name."""
 
     name: str
     kind: str
     count: int
     rate: int
-    user: int = USER
+    user: int = KNOWN
 
 
 LOADS = [
@@ -54,7 +55,7 @@ LOADS = [
     Load("exec 300/s", "exec", 4_500, 300),
     Load("open 5,000/s", "open", 50_000, 5_000),
     Load("burst of connects", "connect", 100_000, 0),
-    Load("burst of connects, known user", "connect", 100_000, 0, user=1),
+    Load("burst of connects, unknown user", "connect", 100_000, 0, user=UNKNOWN),
     Load("burst of execs", "exec", 10_000, 0),
 ]
 QUICK = [
@@ -83,7 +84,8 @@ def rules(load: Load) -> list[str]:
 
 def generate(load: Load, away: Outside) -> float:
     """Makes the load; the rate that was reached."""
-    kind = "blocking" if load.kind == "connect" else load.kind
+    # As most programs connect: without waiting.
+    kind = "nonblocking" if load.kind == "connect" else load.kind
     command = [traffic("generator"), kind, str(load.count), away.ipv4, str(PORT), str(load.rate)]
     result = subprocess.run([str(word) for word in command], user=load.user, group=load.user, extra_groups=[], cwd="/",
                             capture_output=True, text=True, check=True)  # fmt: skip
@@ -95,8 +97,9 @@ def generate(load: Load, away: Outside) -> float:
 @contextmanager
 def running(kind: type[Peer], load: Load, audit: AuditSocket, folder: Path) -> Iterator[Peer]:
     peer = kind(folder, rules(load))
+    # go-audit leaves it to others to switch audit on.
+    audit.set(enabled=1, backlog_limit=BACKLOG, backlog_wait_time=0)
     if not peer.loads_rules:
-        audit.set(backlog_limit=BACKLOG, backlog_wait_time=0)
         for text in rules(load):
             statement = parse_line(text)
             assert statement

@@ -176,11 +176,7 @@ class Auditd(Peer):
 
     def command(self) -> list[str]:
         self.configure("yes")
-        return ["/usr/sbin/auditd", "-f", "-c", str(self.folder)]
-
-    def stdout(self, log: int) -> int:  # noqa: ARG002
-        # In the foreground it prints every event as well.
-        return subprocess.DEVNULL
+        return ["/usr/sbin/auditd", "-n", "-c", str(self.folder)]
 
     def configure(self, write_logs: str) -> None:
         self.folder.chmod(0o700)
@@ -220,7 +216,7 @@ class Laurel(Auditd):
         )
         for path in (plugin, self.folder / "laurel.toml"):
             path.chmod(0o600)
-        return ["/usr/sbin/auditd", "-f", "-c", str(self.folder)]
+        return ["/usr/sbin/auditd", "-n", "-c", str(self.folder)]
 
     def ready(self) -> bool:
         return super().ready() and len(self.pids()) > 1
@@ -245,7 +241,7 @@ class Libaudit(Peer):
         return "" if Libaudit.binary() else "go-libaudit's audit command (name its binary in LIBAUDIT_AUDIT)"
 
     def command(self) -> list[str]:
-        return ["sh", "-c", f"exec {self.binary()} -backlog {BACKLOG} 2>{self.output}"]
+        return ["sh", "-c", f"exec {self.binary()} -backlog {BACKLOG} >{self.output} 2>&1"]
 
     def needle(self, key: str) -> bytes:
         return f"- {key}".encode()

@@ -59,6 +59,7 @@ class Kernel(Model):
     failure: Literal[0, 1, 2] = 1
     rate_limit: Count = 0
     receive_buffer: Size = Size(16 << 20)
+    exclude_eoe: bool = True
 
 
 class Rules(Model):

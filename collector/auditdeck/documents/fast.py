@@ -51,6 +51,8 @@ from auditdeck.events.record import ENRICHMENT, Payload
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
 SOCKET_KEY = "netconns_socket"
 REMEMBERED = 8192
+REPEATED = 2048
+EVENT_ID = b',"event":{"id":"'
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
@@ -68,7 +70,11 @@ def inner(value: dict[str, Any]) -> bytes:
 
 
 def joined(*parts: bytes) -> bytes:
-    return b",".join(part for part in parts if part)
+    return b",".join(filter(None, parts))
+
+
+Pieces = tuple[bytes, bytes]
+"""A document without its times: what stands before the serial number, and behind it."""
 
 
 @dataclass(slots=True)
@@ -139,6 +145,20 @@ class Peer:
     object: bytes
 
 
+@dataclass(slots=True)
+class Repeated:
+    """A connect whose records were the same before, but for their stamp: `pieces` by what the connect was.
+
+    That still has to be found out each time: whether it repeats an earlier one depends on what came between.
+    """
+
+    descriptor: int
+    result: int
+    to: tuple[str, int]
+    ids: Ids
+    pieces: dict[Connect, Pieces]
+
+
 V = TypeVar("V")
 
 
@@ -176,11 +196,20 @@ class Encoder:
         self.files: Memory[Files] = Memory()
         self.addresses: Memory[sockaddr.SocketAddress] = Memory()
         self.peers: Memory[Peer] = Memory()
+        self.repeated: dict[tuple[bytes, bytes, bytes], Repeated] = {}
 
     def encode(self, event: Event) -> bytes:
         """The event's document; b"" for one that only told a socket's protocol."""
+        self.check()
+        return self.encode_checked(event)
+
+    def check(self) -> None:
+        """Forgets everything if names or addresses may have changed; once a batch will do."""
         if self.generation != self.context.generation:
             self.forget()
+
+    def encode_checked(self, event: Event) -> bytes:
+        """As `encode`, for those who call `check` themselves."""
         line = None
         if event.complete and not event.node and not self.original:
             line = self.quick(event)
@@ -194,8 +223,42 @@ class Encoder:
 
     def quick(self, event: Event) -> bytes | None:
         """None for an event of a form that is left to the plain way."""
-        kind, payload = event.items[0]
+        items = event.items
         start = len(event.stamp) + 9
+        key = None
+        if len(items) == 3 and items[1][0] == SOCKADDR and not self.context.labels.rules:
+            key = (items[0][1][start:], items[1][1][start:], items[2][1][start:])
+            known = self.repeated.get(key)
+            if known is not None and time.monotonic() < known.ids.until:
+                ids = known.ids
+                connect = self.context.network.connected(ids.pid, known.descriptor, known.to, known.result)
+                pieces = known.pieces.get(connect)
+                if pieces is None:
+                    found = self.read(event, start, connect)
+                    if found is None:
+                        return None
+                    pieces = known.pieces[connect] = found[0]
+                return self.line(event.stamp, pieces)
+        found = self.read(event, start)
+        if found is None:
+            return None
+        pieces, repeated = found
+        if key is not None and repeated is not None and sum(map(len, key)) <= BIGGEST:
+            if len(self.repeated) >= REPEATED:
+                for oldest in list(self.repeated)[: REPEATED // 2]:
+                    del self.repeated[oldest]
+            self.repeated[key] = repeated
+        return self.line(event.stamp, pieces)
+
+    def line(self, stamp: bytes, pieces: Pieces) -> bytes:
+        before, behind = pieces
+        if not before:
+            return b""
+        return b"".join((self.time(stamp), EVENT_ID, stamp, before, stamp[stamp.index(b":") + 1 :], behind))
+
+    def read(self, event: Event, start: int, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
+        """The pieces of a document; with what is needed to know it again, for a connect."""
+        kind, payload = event.items[0]
         middle = payload.find(b" ppid=", start)
         end = payload.find(b" auid=", middle)
         if kind != SYSCALL or middle < 0 or end < 0:
@@ -214,10 +277,12 @@ class Encoder:
         if tail.socket and head.call.name == "socket" and head.call.arguments and not self.socket_events:
             if head.result >= 0:
                 self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
-            return b""
-        return self.put_together(event, start, head, tail, ids)
+            return (b"", b""), None
+        return self.put_together(event, start, head, tail, ids, connect)
 
-    def put_together(self, event: Event, start: int, head: Head, tail: Tail, ids: Ids) -> bytes | None:
+    def put_together(
+        self, event: Event, start: int, head: Head, tail: Tail, ids: Ids, connect: Connect | None
+    ) -> tuple[Pieces, Repeated | None] | None:
         address = titled = command = b""
         named: list[Payload] = []
         for item in event.items[1:]:
@@ -236,12 +301,17 @@ class Encoder:
                 return None
         what, result, data, more = head.event, head.auditd, joined(head.data, tail.data), b""
         cwd = paths = own = execution = b""
+        repeated = None
         if head.meaning.object == "socket" or address:
-            peer = self.peer(address, head, ids) if not named else None
-            if peer is None:
+            to = self.address(address, head) if not named else None
+            if to is None:
                 return None
+            if connect is None:
+                connect = self.context.network.connected(ids.pid, head.descriptor, to[1], head.result)
+            peer = self.peer(address, to[0], connect, head)
             what, result, more, own, thing = peer.event, peer.auditd, peer.parts, peer.own, peer.object
             data = joined(data, peer.data)
+            repeated = Repeated(head.descriptor, head.result, to[1], ids, {})
         else:
             key = (head.meaning.action, head.executes, *named)
             files = self.files.get(key) or self.read_files(key, named, head)
@@ -252,28 +322,35 @@ class Encoder:
                 execution = inner(self.context.executions.of(ids.pid))
         if head.own or tail.own or ids.own or self.context.labels.rules:
             own = joined(own, head.own, tail.own, ids.own, self.labels(ids, tail))
-        stamp = event.stamp
-        return b"".join(
+        before = b"".join(
             (
-                self.time(stamp), b',"event":{"id":"', stamp, b'",', what, b"},", self.host,
+                b'",', what, b"},", self.host,
                 b',"process":{', joined(ids.process, tail.process, command, execution, titled, cwd), b"},",
-                tail.user,
-                b',"auditd":{"sequence":', stamp[stamp.index(b":") + 1 :], result, tail.session,
-                b',"data":{', data, b"}", paths, b',"summary":{', joined(tail.actor, thing, tail.how), b"}}",
+                tail.user, b',"auditd":{"sequence":',
+            )
+        )  # fmt: skip
+        behind = b"".join(
+            (
+                result, tail.session, b',"data":{', data, b"}", paths,
+                b',"summary":{', joined(tail.actor, thing, tail.how), b"}}",
                 tail.tags, more, ids.container, b',"auditdeck":{' + own + b"}" if own else b"", b"}",
             )
         )  # fmt: skip
+        if repeated is not None and connect is not None:
+            repeated.pieces[connect] = (before, behind)
+        return (before, behind), repeated
 
     def labels(self, ids: Ids, tail: Tail) -> bytes:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
         return b'"labels":' + orjson.dumps(found) if found else b""
 
     def time(self, stamp: bytes) -> bytes:
-        second, _, rest = stamp.partition(b".")
+        dot = stamp.index(b".")
+        second = stamp[:dot]
         if second != self.second:
             self.second = second
             self.prefix = f'{{"@timestamp":"{datetime.fromtimestamp(int(second), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
-        return self.prefix + rest[:3] + ECS
+        return self.prefix + stamp[dot + 1 : dot + 4] + ECS
 
     def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
@@ -367,7 +444,7 @@ class Encoder:
         )
         return self.files.keep(key, files, sum(len(body) for _, body in named))
 
-    def peer(self, raw: bytes, head: Head, ids: Ids) -> Peer | None:
+    def address(self, raw: bytes, head: Head) -> tuple[sockaddr.SocketAddress, tuple[str, int]] | None:
         """The other end of a connect to an internet address; None for all other socket calls."""
         if head.call.name != "connect":
             return None
@@ -377,9 +454,9 @@ class Encoder:
             if ENRICHMENT in raw or not is_hex(found):
                 return None
             address = self.addresses.keep(raw, sockaddr.parse(bytes.fromhex(found)))
-        if not address.ip:
-            return None
-        connect = self.context.network.connected(ids.pid, head.descriptor, (address.ip, address.port or 0), head.result)
+        return (address, (address.ip, address.port or 0)) if address.ip else None
+
+    def peer(self, raw: bytes, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
         key = (raw, connect, head.outcome, head.result == 0)
         return self.peers.get(key) or self.peers.keep(key, self.read_peer(address, connect, head))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auditdeck.enrich.addresses import OwnAddresses
 from auditdeck.kernel.sockets import PROTOCOLS, Descriptor, descriptor
@@ -32,8 +33,7 @@ class Socket:
     pending: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(NamedTuple):
     """What a connect was. `transport` "" and `source` "unknown" go together."""
 
     transport: str

@@ -19,7 +19,8 @@ GAP_LIMIT = 100_000
 # Records that the kernel writes into the event of a system call lie in 1300–1899; LOGIN belongs to one as well.
 # All others, above all those of user space, are an event of their own.
 FIRST_COMPOUND, LAST_COMPOUND, LOGIN = 1300, 1899, 1006
-KERNEL = 2000
+SYSCALL, URINGOP = 1300, 1336
+SETTLED = 0.1
 
 
 @dataclass(slots=True)
@@ -54,9 +55,19 @@ class Assembler:
 
     Call `flush` when nothing more is there to read, and `close` at the end. With `log=True` missing serials are not
     counted (logs may be cut or merged), and a PROCTITLE ends its event when the next one begins (no EOE follows there).
+    With `title_ends=True` the PROCTITLE of a system call ends its event at once: for a kernel that was told to leave
+    EOE out, whose last record it then is.
     """
 
-    def __init__(self, *, timeout: float = TIMEOUT, in_flight: int = IN_FLIGHT, log: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float = TIMEOUT,
+        in_flight: int = IN_FLIGHT,
+        log: bool = False,
+        title_ends: bool = False,
+    ) -> None:
+        self.title_ends = title_ends
         self.timeout = timeout
         self.in_flight = in_flight
         self.log = log
@@ -70,75 +81,127 @@ class Assembler:
 
     def feed(self, batch: list[Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
         """A batch of one node; payloads that are no records are left in `damaged`."""
-        now = time.monotonic() if now is None else now
-        waiting = self.waiting
         ready: list[Event] = []
-        for item in batch:
-            kind, payload = item
+        place, count = 0, len(batch)
+        while place < count:
+            payload = batch[place][1]
             end = payload.find(b"): ")
             if end < 0:
-                self.damaged.append(item)
+                self.damaged.append(batch[place])
+                place += 1
                 continue
-            key = payload[6:end]
-            if node:
-                key = node + b" " + key
-            found = waiting.get(key)
-            if kind == AUDIT_EOE:
-                if found is not None:
-                    ready.append(self.give_out(key, complete=True))
-            elif found is None:
-                self.begin(key, item, now, ready)
-            elif item in found:
-                self.counts.repeated += 1
+            # Nearly always the records of an event follow each other, and all of them are there.
+            head = payload[: end + 3]
+            after = place + 1
+            while after < count and batch[after][1].startswith(head):
+                after += 1
+            items = batch[place:after]
+            place = after
+            key = node + b" " + payload[6:end] if node else payload[6:end]
+            if key not in self.waiting and self.is_whole(items) and self.is_new(key, payload, now):
+                if items[-1][0] == AUDIT_EOE:
+                    del items[-1]
+                ready.append(self.made(key, items, complete=True))
             else:
-                found.append(item)
+                for item in items:
+                    self.add(key, item, now, ready)
+        if now is not None:
+            self.mark(now)
         return ready
 
-    def begin(self, key: bytes, item: Payload, now: float, ready: list[Event]) -> None:
-        payload = item[1]
+    def is_whole(self, items: list[Payload]) -> bool:
+        """All records of a system call, each once, with what ends them."""
+        if items[0][0] != SYSCALL:
+            return False
+        last = items[-1][0]
+        if last != AUDIT_EOE and not (last == AUDIT_PROCTITLE and self.title_ends):
+            return False
+        return len(items) < 4 or len(set(items)) == len(items)
+
+    def add(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
+        """One record, by itself."""
+        kind = item[0]
+        found = self.waiting.get(key)
+        if found is None:
+            if kind != AUDIT_EOE:
+                self.begin(key, item, now, ready)
+        elif kind == AUDIT_EOE:
+            ready.append(self.give_out(key, found, complete=True))
+        elif item in found:
+            self.counts.repeated += 1
+        else:
+            found.append(item)
+            if kind == AUDIT_PROCTITLE and self.title_ends and found[0][0] == SYSCALL:
+                ready.append(self.give_out(key, found, complete=True))
+
+    def mark(self, now: float) -> None:
+        """Since when what waits has been waiting."""
+        for key in self.waiting:
+            self.since.setdefault(key, now)
+
+    def is_new(self, key: bytes, payload: bytes, now: float | None) -> bool:
+        """Notes the serial of an event that begins; False if its stamp is none."""
         if not STAMP.fullmatch(payload, 6, payload.index(b"): ")) or not payload.startswith(b"audit("):
-            self.damaged.append(item)
-            return
-        if self.log:
-            if ends_with_title(self.waiting.get(self.last)):
-                ready.append(self.give_out(self.last, complete=True))
-            self.last = key
+            return False
         if key in self.done:
             self.counts.late += 1
         elif self.gaps is not None:
             self.gaps.saw(serial(key), now)
-        self.waiting[key] = [item]
-        self.since[key] = now
-        if stands_alone(item[0]):
-            ready.append(self.give_out(key, complete=True))
+        return True
+
+    def begin(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
+        if not self.is_new(key, item[1], now):
+            self.damaged.append(item)
+            return
+        if self.log:
+            last = self.waiting.get(self.last)
+            if last is not None and ends_with_title(last):
+                ready.append(self.give_out(self.last, last, complete=True))
+            self.last = key
+        items = self.waiting[key] = [item]
+        kind = item[0]
+        if not (FIRST_COMPOUND <= kind <= LAST_COMPOUND or kind == LOGIN):
+            ready.append(self.give_out(key, items, complete=True))
         elif len(self.waiting) > self.in_flight:
-            ready.append(self.give_out(next(iter(self.waiting)), complete=False))
+            oldest = next(iter(self.waiting))
+            ready.append(self.give_out(oldest, self.waiting[oldest], complete=False))
 
     def flush(self, now: float | None = None) -> list[Event]:
         """Events that wait for nothing but an EOE, and those that waited too long."""
         now = time.monotonic() if now is None else now
         if self.gaps is not None:
             self.counts.gaps = self.gaps.settle(now)
+        if not self.waiting:
+            return []
+        self.mark(now)
         ready = []
         for key, items in list(self.waiting.items()):
-            if ends_with_title(items):
-                ready.append(self.give_out(key, complete=True))
+            if ends_with_title(items) or (self.title_ends and self.is_settled(key, items, now)):
+                ready.append(self.give_out(key, items, complete=True))
             elif now - self.since[key] >= self.timeout:
-                ready.append(self.give_out(key, complete=self.log or not expects_more(items)))
+                ready.append(self.give_out(key, items, complete=self.log or not expects_more(items)))
         return ready
+
+    def is_settled(self, key: bytes, items: list[Payload], now: float) -> bool:
+        """io_uring's own threads have no title: without EOE their events are whole when nothing follows for a while."""
+        return items[0][0] == URINGOP and now - self.since[key] >= SETTLED
 
     def close(self) -> list[Event]:
         """All that still waits."""
         if self.gaps is not None:
             self.counts.gaps = self.gaps.settle(float("inf"))
         return [
-            self.give_out(key, complete=self.log or ends_with_title(items) or not expects_more(items))
+            self.give_out(key, items, complete=self.log or ends_with_title(items) or not expects_more(items))
             for key, items in list(self.waiting.items())
         ]
 
-    def give_out(self, key: bytes, *, complete: bool) -> Event:
-        items = self.waiting.pop(key)
-        del self.since[key]
+    def give_out(self, key: bytes, items: list[Payload], *, complete: bool) -> Event:
+        del self.waiting[key]
+        if self.since:
+            self.since.pop(key, None)
+        return self.made(key, items, complete=complete)
+
+    def made(self, key: bytes, items: list[Payload], *, complete: bool) -> Event:
         self.counts.events += 1
         if not complete:
             self.counts.incomplete += 1
@@ -151,17 +214,13 @@ class Assembler:
         return Event(stamp, items, complete, node)
 
 
-def ends_with_title(items: list[Payload] | None) -> bool:
-    return items is not None and items[-1][0] == AUDIT_PROCTITLE
-
-
-def stands_alone(kind: int) -> bool:
-    return not (FIRST_COMPOUND <= kind <= LAST_COMPOUND or kind == LOGIN)
+def ends_with_title(items: list[Payload]) -> bool:
+    return items[-1][0] == AUDIT_PROCTITLE
 
 
 def expects_more(items: list[Payload]) -> bool:
     """A system call's event always ends with PROCTITLE or EOE; other kernel records may stand alone."""
-    return any(item[0] in (1300, 1336) for item in items)
+    return any(item[0] in (SYSCALL, URINGOP) for item in items)
 
 
 class Gaps:
@@ -174,10 +233,11 @@ class Gaps:
         self.missing: OrderedDict[int, float] = OrderedDict()
         self.count = 0
 
-    def saw(self, number: int, now: float) -> None:
+    def saw(self, number: int, now: float | None) -> None:
         if self.last is None or number == self.last + 1:
             self.last = number
         elif number > self.last:
+            now = time.monotonic() if now is None else now
             width = number - self.last - 1
             if width + len(self.missing) > GAP_LIMIT:
                 # More than can be waited for one by one (or a reboot under a running clock): lost at once.

@@ -13,14 +13,18 @@ import time
 
 from auditdeck.errors import KernelError
 from auditdeck.kernel import messages as m
-from auditdeck.kernel.netlink import ANSWER_TIMEOUT, HEADER, AuditSocket, daemon_running, explain, status_message
+from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
-SLOTS = 128
-LONGEST_NAP = 0.05
+SHORT = 768
+"""What of a message lies in one block with the others; few records are longer."""
+LONG = SLOT - SHORT
+SLOTS = 256
+LONGEST_NAP = 0.075
 BUSY, IDLE = 1500, 400
 SO_RCVBUFFORCE = 33
+AUDIT_LOGIN = 1006
 
 
 class Iovec(ctypes.Structure):
@@ -68,9 +72,7 @@ class Capture:
         self.socket.setblocking(False)
         self.poll = select.poll()
         self.poll.register(self.socket, select.POLLIN)
-        self.buffer = bytearray(SLOT * SLOTS)
-        self.view = memoryview(self.buffer)
-        self.messages = slots_in(self.buffer)
+        self.slots = Slots()
 
     def close(self) -> None:
         self.socket.close()
@@ -105,13 +107,18 @@ class Capture:
 
         Sleeps a while after the first sign of life, longer when little comes, so that one wake-up serves many records.
         """
-        found = self.early + self.receive(timeout, self.nap)
+        found = self.receive(timeout, self.nap)
+        if self.early:
+            found = self.early + found
         self.early = []
+        if self.slots.answers:
+            self.slots.answers = False
+            found = [(kind, data) for kind, data in found if kind >= m.AUDIT_FIRST_RECORD or kind == AUDIT_LOGIN]
         if len(found) > BUSY:
             self.nap /= 2
         elif len(found) < IDLE:
             self.nap = min(LONGEST_NAP, self.nap + LONGEST_NAP / 8)
-        return [(kind, data) for kind, data in found if kind >= m.AUDIT_FIRST_RECORD or kind == 1006]
+        return found
 
     def receive(self, timeout: float, nap: float) -> list[tuple[int, bytes]]:
         if not self.poll.poll(timeout * 1000):
@@ -120,7 +127,7 @@ class Capture:
             time.sleep(nap)
         found: list[tuple[int, bytes]] = []
         while True:
-            count = libc.recvmmsg(self.socket.fileno(), self.messages, SLOTS, socket.MSG_DONTWAIT, None)
+            count = libc.recvmmsg(self.socket.fileno(), self.slots.messages, SLOTS, socket.MSG_DONTWAIT, None)
             if count < 0:
                 code = ctypes.get_errno()
                 if code in (errno.EAGAIN, errno.EINTR):
@@ -129,22 +136,57 @@ class Capture:
                     self.overruns += 1
                     continue
                 raise explain(code, "receive audit records")
-            self.take(count, found)
+            found += self.slots.take(count)
             # Not more than about a second's worth at once, so that what follows is fed steadily.
             if count < SLOTS or len(found) > 50_000:
                 return found
 
-    def take(self, count: int, found: list[tuple[int, bytes]]) -> None:
-        # The length in an audit record's own header leaves the header out; the length of the datagram is right.
-        view = self.view
-        unpack = HEADER.unpack_from
-        messages = self.messages
-        for slot in range(count):
-            start = slot * SLOT
-            length = messages[slot].length
-            if length >= m.HEADER_SIZE:
-                kind = unpack(view, start)[1]
-                found.append((kind, bytes(view[start + m.HEADER_SIZE : start + length])))
+
+class Slots:
+    """The memory for one recvmmsg(2): of each message the beginning lies in a block that is copied out at once.
+
+    `answers` becomes true when something came that is no record, such as the kernel's answer to a request.
+    """
+
+    def __init__(self) -> None:
+        self.short = bytearray(SHORT * SLOTS)
+        self.long = bytearray(LONG * SLOTS)
+        headers = bytearray(ctypes.sizeof(Mmsghdr) * SLOTS)
+        self.messages = (Mmsghdr * SLOTS).from_buffer(headers)
+        self.vectors = (Iovec * (2 * SLOTS))()
+        short, long = (ctypes.addressof(ctypes.c_char.from_buffer(memory)) for memory in (self.short, self.long))
+        for slot, message in enumerate(self.messages):
+            self.vectors[2 * slot] = Iovec(short + slot * SHORT, SHORT)
+            self.vectors[2 * slot + 1] = Iovec(long + slot * LONG, LONG)
+            message.header.iov = ctypes.pointer(self.vectors[2 * slot])
+            message.header.iovlen = 2
+        # Views on the length and on the type (struct nlmsghdr) of every message.
+        words = ctypes.sizeof(Mmsghdr) // 4
+        self.lengths = memoryview(headers).cast("I")[Mmsghdr.length.offset // 4 :: words]
+        self.kinds = memoryview(self.short).cast("H")[2 :: SHORT // 2]
+        self.starts = range(0, SHORT * SLOTS, SHORT)
+        self.answers = False
+
+    def take(self, count: int) -> list[tuple[int, bytes]]:
+        """The messages of the last call, as (type, payload).
+
+        The length in an audit record's own header leaves the header out; the length of the datagram is right.
+        """
+        block = bytes(memoryview(self.short)[: count * SHORT])
+        lengths, kinds = self.lengths[:count].tolist(), self.kinds[:count].tolist()
+        if min(kinds) < m.AUDIT_FIRST_RECORD:
+            self.answers = True
+        if max(lengths) <= SHORT:
+            return [
+                (kind, block[start + m.HEADER_SIZE : start + length])
+                for kind, start, length in zip(kinds, self.starts, lengths, strict=False)
+            ]
+        found = []
+        for slot, (kind, length) in enumerate(zip(kinds, lengths, strict=True)):
+            start, rest = slot * SHORT, slot * LONG
+            data = block[start + m.HEADER_SIZE : start + min(length, SHORT)]
+            found.append((kind, data + self.long[rest : rest + length - SHORT] if length > SHORT else data))
+        return found
 
 
 def set_receive_buffer(audit: socket.socket, size: int) -> int:
@@ -155,15 +197,3 @@ def set_receive_buffer(audit: socket.socket, size: int) -> int:
         audit.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     # The kernel doubles what it is asked for, for its own bookkeeping (socket(7)).
     return audit.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-
-
-def slots_in(buffer: bytearray) -> ctypes.Array[Mmsghdr]:
-    base = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-    messages = (Mmsghdr * SLOTS)()
-    vectors = (Iovec * SLOTS)()
-    for slot in range(SLOTS):
-        vectors[slot].base = base + slot * SLOT
-        vectors[slot].length = SLOT
-        messages[slot].header.iov = ctypes.pointer(vectors[slot])
-        messages[slot].header.iovlen = 1
-    return messages
