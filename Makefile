@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report demo up down password alert ca test check format lock tables clean
+.PHONY: help setup run report demo up down password alert ca test bench check format lock tables clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ ca: ## the certificate of the stack's authority
 test: setup ## everything: unit tests, the real kernel, the peers
 	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
 	@$(VENV)/pytest
+
+bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller loads); what is missing is said
+	@scripts/apt-install.sh auditd laurel gcc iproute2 libc6-dev util-linux
+	@$(VENV)/python -m bench.live $(if $(QUICK),--quick --repeat 3)
+	@$(VENV)/python -m bench.decode
+	@$(VENV)/python -m bench.report 1000000 10000000
 
 check: setup ## the quick one: format, lint, types, unit tests
 	@$(VENV)/ruff format --check .

@@ -99,9 +99,8 @@ def main(wanted: int) -> None:
         for tool, taken in runs.items():
             taken.sort()
             middle = statistics.median(taken)
-            print(
-                f"  {tool:24} {taken[0]:6.1f} / {middle:6.1f} / {taken[-1]:6.1f} µs an event   ratio {ours / middle:.2f}"
-            )
+            spread = f"{taken[0]:6.1f} / {middle:6.1f} / {taken[-1]:6.1f}"
+            print(f"  {tool:24} {spread} µs an event   ratio {ours / middle:.2f}")
 
 
 if __name__ == "__main__":

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import orjson
 import pytest
 
 from auditdeck.commands.decode import Reading
+from auditdeck.documents import meaning
 from auditdeck.documents.context import Context
 from auditdeck.documents.ecs import document
 from auditdeck.documents.fast import Encoder
+from auditdeck.documents.meaning import meanings
 from auditdeck.enrich.addresses import OwnAddresses
 from auditdeck.enrich.host import Host
 from auditdeck.enrich.network import Network
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 from auditdeck.events.assembler import Event
+from auditdeck.kernel.tables.record_types import RECORD_TYPES
+from auditdeck.kernel.tables.syscalls import SYSCALLS
 
 LOG = Path(__file__).parent.parent / "fixtures" / "audit.log"
 HOST = Host("test", "0123456789abcdef0123456789abcdef", "x86_64", "6.18.0")
@@ -78,3 +83,28 @@ def mutated(payload: bytes, start: int, chance: random.Random) -> bytes:
             case _:
                 body[at : at + 1] = chance.choice([b" ", b'"', b"=", b"\x1d", b"'", b"{", b"\n", b"\x00"])
     return head + bytes(body)
+
+
+def test_every_system_call_and_record_type_has_a_meaning() -> None:
+    table = meanings()
+    calls = {name for names in SYSCALLS.values() for name in names.values()}
+    assert calls - table.syscalls.keys() == set()
+    types = {name for number, name in RECORD_TYPES.items() if number >= 1100}
+    assert types - table.records.keys() - table.over.keys() == set()
+    allowed_categories = {
+        "authentication", "configuration", "driver", "file", "host", "iam", "intrusion_detection", "network", "package",
+        "process", "session",
+    }  # fmt: skip
+    allowed_types = {
+        "access", "change", "connection", "creation", "deletion", "denied", "end", "error", "group", "info", "start",
+        "user",
+    }  # fmt: skip
+    for found in [*table.syscalls.values(), *table.records.values(), *table.over.values()]:
+        assert set(found.category) <= allowed_categories, found
+        assert set(found.type) <= allowed_types, found
+
+
+def test_no_name_stands_for_two_things() -> None:
+    text = (Path(meaning.__file__).with_name("meaning.yaml")).read_text()
+    actions = [line.partition(":")[0] for line in text.splitlines() if re.match(r"[a-z]", line)]
+    assert len(actions) == len(set(actions))
