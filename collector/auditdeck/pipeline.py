@@ -40,6 +40,9 @@ from auditdeck.store.store import EVENTS
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
 
+AT_ONCE = 2000
+"""Records that are decoded by the thread that received them: some milliseconds' work."""
+
 ALL_TYPES = 65535
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
@@ -63,6 +66,7 @@ class Pipeline:
         self.queue: SimpleQueue[Batch | None] = SimpleQueue()
         self.received = 0
         self.decoded = 0
+        self.decoding = threading.Lock()
         self.threads: list[threading.Thread] = []
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.packing: list[int] = []
@@ -166,11 +170,20 @@ class Pipeline:
             self.ended.set()
 
     def receive(self) -> None:
+        """Small batches are decoded at once, while their bytes are still in this processor's cache; large ones wait for
+        the other thread, so that the kernel never waits for decoding."""
         while not self.stopping.is_set():
             batch = self.capture.records(0.25)
             if batch:
-                self.received += len(batch)
-                self.queue.put(batch)
+                if len(batch) <= AT_ONCE and not self.queued and self.decoding.acquire(blocking=False):
+                    try:
+                        self.received += len(batch)
+                        self.work(batch)
+                    finally:
+                        self.decoding.release()
+                else:
+                    self.received += len(batch)
+                    self.queue.put(batch)
             self.counters.overruns = self.capture.overruns
             while self.queued > QUEUE_LIMIT and not self.stopping.is_set():
                 time.sleep(0.01)
@@ -181,12 +194,17 @@ class Pipeline:
                 batch = self.queue.get(timeout=0.25)
             except Empty:
                 batch = []
-            if batch is None:
-                self.write(self.assembler.close())
-                return
-            self.context.refresh()
-            self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
-            self.decoded += len(batch)
+            with self.decoding:
+                if batch is None:
+                    self.write(self.assembler.close())
+                    return
+                self.work(batch)
+
+    def work(self, batch: Batch) -> None:
+        """One thread at a time, and batches in their order."""
+        self.context.refresh()
+        self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
+        self.decoded += len(batch)
 
     def assemble(self, batch: Batch) -> list[Event]:
         self.counters.records += len(batch)

@@ -35,14 +35,18 @@ def aureport(log: Path, *options: str) -> str:
     ).stdout
 
 
+def totals(log: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """By aureport, and by auditdeck."""
+    theirs = {what: int(count) for what, count in TOTAL.findall(aureport(log, "--summary"))}
+    for what, option in (("terminals", "-tm"), ("host names", "-h")):
+        listed = {found for _, found in COUNTED.findall(aureport(log, option, "--summary"))}
+        theirs[what] -= len(listed & NONE)
+    return theirs, json.loads(auditdeck("report", "-if", log, "--summary", "--json").stdout)
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_totals(name: str) -> None:
-    text = aureport(FIXTURES / name, "--summary")
-    theirs = {what: int(count) for what, count in TOTAL.findall(text)}
-    ours = json.loads(auditdeck("report", "-if", FIXTURES / name, "--summary", "--json").stdout)
-    for what, option in (("terminals", "-tm"), ("host names", "-h")):
-        listed = {found for _, found in COUNTED.findall(aureport(FIXTURES / name, option, "--summary"))}
-        theirs[what] -= len(listed & NONE)
+    theirs, ours = totals(FIXTURES / name)
     assert ours == theirs
 
 

@@ -17,6 +17,8 @@ from auditdeck.documents.lines import interpreted_lines
 from auditdeck.enrich.users import Users
 from auditdeck.kernel import architecture
 from auditdeck.kernel.netlink import AuditSocket
+from tests.peers.test_aureport import totals
+from tests.support import user_space
 from tests.support.calls import CALLS
 from tests.support.collector import COMMAND
 from tests.support.peer import require
@@ -113,3 +115,20 @@ NOT_MADE = {
     "newfstatat", "open_by_handle_at", "openat2", "recv", "recvmmsg", "send", "sendmmsg", "shmget", "socketcall",
 }  # fmt: skip
 """Calls that Debian's ausearch does not know to spell out, that are not there on x86-64, or that end the program."""
+
+
+@pytest.mark.kernel
+def test_records_of_user_space(tmp_path: Path, audit: AuditSocket) -> None:
+    """What PAM, shadow, sshd and others write, as this kernel passes it on."""
+    rules, log = tmp_path / "none.rules", tmp_path / "audit.log"
+    rules.write_text(f"-a always,exit -F arch=b64 -S adjtimex -F uid={USER} -k nothing\n")
+    with recorded(audit, rules) as recording:
+        user_space.send_all(audit)
+        user_space.crash()
+        user_space.use_accounts(tmp_path / "accounts")
+        user_space.become_someone_else()
+    log.write_bytes(recording.log)
+    compared = agree(log)
+    assert compared.keys() >= {"USER_LOGIN", "USER_AUTH", "USER_CMD", "ADD_USER", "DEL_GROUP", "CRED_ACQ", "ANOM_ABEND"}
+    theirs, ours = totals(log)
+    assert ours == theirs

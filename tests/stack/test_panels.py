@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
 from auditdeck.health import Counters, changes, health_document
+from tests.support import kql
 from tests.support.elasticsearch import elasticsearch
-from tests.support.lens import Panel, by_counting, by_elasticsearch, panels
+from tests.support.lens import TOP, Panel, by_counting, by_elasticsearch, panels
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -159,3 +161,22 @@ def test_health_documents_are_what_the_dashboard_expects() -> None:
     made = health_document({"name": "one"}, changes(Counters(), Counters()), 60)
     for name in (b'"lost"', b'"gaps"', b'"dropped"', b'"behind"', b'"interval"', b'"dead_letters"'):
         assert name in made
+
+
+ALERTS = {path.stem: json.loads(path.read_text()) for path in (TOP / "kibana" / "alerts").glob("*.json")}
+
+
+def test_the_alert_of_lost_events_finds_them(client: Elasticsearch) -> None:
+    query = json.loads(ALERTS["lost-events"]["params"]["esQuery"])["query"]
+    health = [d["auditdeck"]["health"] for d in DOCUMENTS if "auditdeck" in d]
+    lossy = [h for h in health if any(h[n] for n in ("lost", "gaps", "dropped", "damaged", "dead_letters"))]
+    assert client.count(index="audit-*", query=query)["count"] == len(lossy) > 0
+
+
+def test_the_alert_of_many_connections_counts_them(client: Elasticsearch) -> None:
+    params = ALERTS["many-connections"]["params"]
+    query = kql.dsl(kql.parse(params["filterKuery"]))
+    terms = {"terms": {"field": params["termField"], "size": params["termSize"]}}
+    found = client.search(index="audit-*", query=query, aggs={"by": terms}, size=0)["aggregations"]["by"]["buckets"]
+    made = Counter(d["user"]["name"] for d in DOCUMENTS if d.get("labels", {}).get("kind") == "connection")
+    assert {bucket["key"]: bucket["doc_count"] for bucket in found} == made

@@ -174,6 +174,18 @@ def test_up_twice_changes_nothing(running: Stack) -> None:
     assert running.secret("init/elastic_password") == before
 
 
+def test_alert_rules_are_there_and_off_until_enabled(running: Stack) -> None:
+    assert "+ alert rule silent-collector: created, disabled" in running.first_log
+    words = ("run", "--rm", "-T", "--no-deps", "init", "provision")
+    said = running.compose(*words, "--enable-alert", "silent-collector").stderr
+    assert "enabled: auditdeck: a collector has been silent for 10 minutes" in said
+    assert "= alert rule silent-collector" in running.up(), "what a user enabled stays as it is"
+    running.compose(*words, "--disable-alert", "silent-collector")
+    wrong = running.compose(*words, "--enable-alert", "nothing", check=False)
+    assert wrong.returncode == 1
+    assert "one of first-connection, lost-events, many-connections, silent-collector" in wrong.stderr
+
+
 def test_down_and_up_keeps_everything(running: Stack, away: Outside) -> None:
     as_user(USER + 3, traffic("kept"), "blocking", "25", away.ipv4, str(PORT))
     running.collected()
