@@ -44,6 +44,8 @@ AT_ONCE = 2000
 """Records that are decoded by the thread that received them: some milliseconds' work."""
 
 ALL_TYPES = 65535
+QUIET_STATUS = 5.0
+"""Seconds between two looks at the kernel and two status files while nothing happens."""
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
@@ -173,7 +175,7 @@ class Pipeline:
         """Small batches are decoded at once, while their bytes are still in this processor's cache; large ones wait for
         the other thread, so that the kernel never waits for decoding."""
         while not self.stopping.is_set():
-            batch = self.capture.records(0.25)
+            batch = self.capture.records(0.5)
             if batch:
                 if len(batch) <= AT_ONCE and not self.queued and self.decoding.acquire(blocking=False):
                     try:
@@ -191,7 +193,7 @@ class Pipeline:
     def decode(self) -> None:
         while True:
             try:
-                batch = self.queue.get(timeout=0.25)
+                batch = self.queue.get(timeout=0.25 if self.assembler.unsettled else 1.0)
             except Empty:
                 batch = []
             with self.decoding:
@@ -261,14 +263,19 @@ class Pipeline:
 
     def keep_house(self) -> None:
         """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
-        last_sync = last_health = last_bounds = time.monotonic()
+        last_sync = last_health = last_bounds = last_status = time.monotonic()
+        seen: tuple[int, ...] = ()
         self.compact_left_over()
         while not self.stopping.wait(min(1.0, self.settings.event_log.fsync_interval)):
             now = time.monotonic()
             if now - last_sync >= self.settings.event_log.fsync_interval:
                 self.writer.sync()
                 last_sync = now
-            self.ask_kernel()
+            # While nothing happens there is nothing to ask, and little to say.
+            now_seen = self.progress()
+            asked = now_seen != seen or now - last_status >= QUIET_STATUS
+            if asked:
+                self.ask_kernel()
             if self.writer.due():
                 self.pack(self.writer.rotate())
             self.reap()
@@ -282,7 +289,14 @@ class Pipeline:
             if urgent or now - last_health >= HEALTH_INTERVAL:
                 self.report_health(now - last_health)
                 last_health = now
-            self.write_status()
+            if asked:
+                self.write_status()
+                seen, last_status = now_seen, now
+
+    def progress(self) -> tuple[int, ...]:
+        """What changes whenever something happens."""
+        sent = [output.counts.sent + output.counts.dead_letters + bool(output.counts.error) for output in self.outputs]
+        return (self.received, self.decoded, self.capture.overruns, *sent)
 
     def ask_kernel(self) -> None:
         with contextlib.suppress(KernelError):

@@ -79,6 +79,11 @@ class Assembler:
         self.gaps = None if log else Gaps()
         self.last = b""
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether something waits for more, so that `flush` may have something to do."""
+        return bool(self.waiting) or (self.gaps is not None and bool(self.gaps.missing))
+
     def feed(self, batch: list[Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
         """A batch of one node; payloads that are no records are left in `damaged`."""
         ready: list[Event] = []
