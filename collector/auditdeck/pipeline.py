@@ -24,7 +24,7 @@ from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
-from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.assembler import SYSCALL, Assembler, Event
 from auditdeck.events.record import Payload, milliseconds
 from auditdeck.filters import make_filters
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
@@ -249,9 +249,10 @@ class Pipeline:
             for line in lines:
                 self.on_line(line)
         self.writer.append(lines)
-        if lines:
-            # Those that waited for more of their records come first.
-            lag = time.time() - milliseconds(events[0].stamp) / 1000
+        # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
+        first = next((event for event in events if event.items[0][0] == SYSCALL), None)
+        if first is not None:
+            lag = time.time() - milliseconds(first.stamp) / 1000
             self.counters.lag = round(max(self.counters.lag, lag), 3)
         counts = self.assembler.counts
         self.counters.events = counts.events

@@ -61,6 +61,21 @@ def test_a_process_that_is_gone_is_where_its_parent_is(tmp_path: Path) -> None:
     assert containers.of(9, 10) == {}
 
 
+def test_a_containers_first_process_that_is_gone_is_known_by_its_shim(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_text("0::/system.slice/containerd.service")
+    words = ["/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", ID, "-address", "/run/containerd.sock"]
+    (tmp_path / "7/cmdline").write_text("\0".join(words) + "\0")
+    containers = Containers(proc=tmp_path)
+    assert containers.of(8, 7) == {"id": ID}
+    assert containers.of(7) == {}, "the shim itself is outside"
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9/cgroup").write_text("0::/\n")
+    assert containers.of(9, 7) == {"id": ID}, "one that ended is in the root"
+    (tmp_path / "7/cmdline").unlink()
+    assert containers.of(10, 7) == {"id": ID}, "the shim ended too"
+
+
 def test_both_versions_of_cgroups_have_a_path(tmp_path: Path) -> None:
     for pid, text in ((1, "0::/a"), (2, "3:cpu,cpuacct:/c\n2:pids:/p\n")):
         (tmp_path / str(pid)).mkdir()

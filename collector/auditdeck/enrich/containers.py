@@ -21,6 +21,8 @@ logger = logging.getLogger("auditdeck")
 # docker-ID.scope, /docker/ID, cri-containerd-ID.scope, libpod-ID.scope, crio-ID.scope, /kubepods/…/ID
 ID = re.compile(rb"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 TRUSTED = 2.0
+LASTING = 60.0
+"""Seconds for which the container of a process that is gone is still known."""
 REMEMBERED = 32768
 PAUSE = 5.0
 KEPT = 600.0
@@ -38,6 +40,7 @@ class Cgroup:
 
 
 NONE = Cgroup()
+ROOT = "/"
 
 
 class Containers:
@@ -47,6 +50,7 @@ class Containers:
         self.names = names
         self.proc = str(proc)
         self.known: dict[int, tuple[float, Cgroup]] = {}
+        self.shims: dict[int, tuple[float, str]] = {}
 
     def of(self, pid: int, parent: int = 0, now: float | None = None) -> Description:
         identity = self.cgroup(pid, parent, now).container
@@ -62,14 +66,31 @@ class Containers:
         if now - seen < TRUSTED:
             return cgroup
         found = read_cgroup(self.proc, pid)
-        if found is None:
-            found = cgroup if now - seen < 60 else self.cgroup(parent, 0, now) if parent else NONE
+        if found is None or found.path == ROOT:
+            # Gone; one that ended and was not yet waited for is in the root.
+            found = cgroup if cgroup.container and now - seen < LASTING else self.of_parent(parent, now)
         if len(self.known) >= REMEMBERED:
             for oldest in list(self.known)[: REMEMBERED // 8]:
                 del self.known[oldest]
         self.known.pop(pid, None)
         self.known[pid] = (now, found)
         return found
+
+    def of_parent(self, parent: int, now: float) -> Cgroup:
+        """The parent's container; of the first process of a container the parent is the shim that started it."""
+        if not parent:
+            return NONE
+        found = self.cgroup(parent, 0, now)
+        if found.container:
+            return found
+        # A shim may be gone as soon as its container.
+        seen, container = self.shims.get(parent, (float("-inf"), ""))
+        if now - seen >= (LASTING if container else TRUSTED):
+            container = shim_container(self.proc, parent)
+            if len(self.shims) >= REMEMBERED:
+                self.shims.clear()
+            self.shims[parent] = (now, container)
+        return Cgroup(container, found.path)
 
     def close(self) -> None:
         if self.names is not None:
@@ -90,6 +111,18 @@ def read_cgroup(proc: str, pid: int) -> Cgroup | None:
     path = paths.get((b"",)) or paths.get((b"pids",)) or b""
     # The innermost, if there are containers in containers.
     return Cgroup(ids[-1].decode() if ids else "", path.decode("utf-8", "backslashreplace"))
+
+
+def shim_container(proc: str, pid: int) -> str:
+    """The container that a containerd-shim or conmon looks after, which its command line names; "" for others."""
+    try:
+        with open(f"{proc}/{pid}/cmdline", "rb") as file:
+            program, *arguments = file.read().split(b"\0")
+    except OSError:
+        return ""
+    if not program.rpartition(b"/")[2].startswith((b"containerd-shim", b"conmon")):
+        return ""
+    return next((found[1].decode() for found in map(ID.search, arguments) if found), "")
 
 
 class Docker:
