@@ -40,8 +40,10 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def outside() -> Iterator[Outside]:
-    # A namespace that was deleted is gone only some time later, so each has a number of its own.
-    number = (os.getpid() + next(NUMBERS)) % 200 + 20
+    # A namespace that was deleted is gone only some time later, so each has a number of its own; a run that was killed
+    # may have left its own behind.
+    numbers = ((os.getpid() + following) % 200 + 20 for following in NUMBERS)
+    number = next(number for number in numbers if not Path(f"/run/netns/deck{number}").exists())
     name, here, there = f"deck{number}", f"deckh{number}", f"deckn{number}"
     there4, there6 = f"10.199.{number}.2", f"fd00:dec:{number:x}::2"
     ip("netns", "add", name)
