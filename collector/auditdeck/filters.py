@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from auditdeck.config import Filter
 from auditdeck.enrich.users import Users
@@ -20,6 +19,7 @@ from auditdeck.events.fields import fields
 from auditdeck.events.record import TYPE_NUMBERS
 from auditdeck.kernel.architecture import NAMES
 from auditdeck.kernel.tables.syscalls import SYSCALLS
+from auditdeck.memory import Memory
 
 SYSCALL, SOCKADDR = 1300, 1306
 HEAD = re.compile(rb"arch=([0-9a-f]+) syscall=(\d+)")
@@ -60,8 +60,8 @@ class Filters:
 
     rules: list[Rule]
     users: Users
-    who: dict[bytes, Who] = field(default_factory=dict)
-    where: dict[bytes, sockaddr.SocketAddress] = field(default_factory=dict)
+    who: Memory[bytes, Who] = field(default_factory=lambda: Memory(REMEMBERED))
+    where: Memory[bytes, sockaddr.SocketAddress] = field(default_factory=lambda: Memory(REMEMBERED))
     generation: int = 0
 
     def drops(self, event: Event) -> bool:
@@ -118,7 +118,7 @@ class Filters:
             user = found.get("uid", "")
             names = {user, self.users.user(int(user)) if user.isdigit() else ""} - {""}
             keys = frozenset(filter(None, found.get("key", "").split("\x01")))
-            who = remember(self.who, raw, Who(frozenset(names), found.get("exe", ""), keys))
+            who = self.who.keep(raw, Who(frozenset(names), found.get("exe", ""), keys))
         return who
 
     def to(self, event: Event, start: int) -> sockaddr.SocketAddress:
@@ -131,19 +131,9 @@ class Filters:
                         address = bytes.fromhex(fields(raw).get("saddr", ""))
                     except ValueError:
                         address = b""
-                    found = remember(self.where, raw, sockaddr.parse(address))
+                    found = self.where.keep(raw, sockaddr.parse(address))
                 return found
         return sockaddr.SocketAddress("unspec")
-
-
-T = TypeVar("T")
-
-
-def remember(known: dict[bytes, T], key: bytes, value: T) -> T:
-    if len(known) >= REMEMBERED:
-        known.clear()
-    known[key] = value
-    return value
 
 
 def make_filters(filters: list[Filter], users: Users) -> Filters:

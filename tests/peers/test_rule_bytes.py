@@ -8,7 +8,7 @@ import re
 import shlex
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -159,8 +159,8 @@ def examples() -> Iterator[str]:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("source", [each_field, comparisons, watches, examples])
-def test_the_same_bytes(source: object, tmp_path: Path, audit: AuditSocket) -> None:  # noqa: ARG001
-    rules = list(source())  # type: ignore[operator]
+def test_the_same_bytes(source: Callable[[], Iterator[str]], tmp_path: Path, audit: AuditSocket) -> None:  # noqa: ARG001
+    rules = list(source())
     compare(rules, tmp_path)
 
 

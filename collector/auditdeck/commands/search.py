@@ -10,16 +10,13 @@ from typing import Any
 import click
 
 from auditdeck.commands.options import Shared, with_shared
-from auditdeck.documents.context import offline_context
 from auditdeck.enrich.users import Users
-from auditdeck.errors import AuditdeckError
 from auditdeck.kernel.tables.errors import ERRORS
 from auditdeck.kernel.tables.syscalls import SYSCALLS
 from auditdeck.search import query as q
 from auditdeck.search.formats import COLUMNS, row, shower
 from auditdeck.search.moments import WORDS, local_moment
-from auditdeck.search.sources import in_event_log, in_log
-from auditdeck.store.store import EVENTS
+from auditdeck.search.sources import find
 
 FORMATS = ("raw", "default", "interpret", "csv", "text", "json")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\Z")
@@ -111,7 +108,7 @@ def command(shared: Shared, **given: Any) -> int:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     form = "json" if shared.json else given["form"] or chosen(given)
-    events = find(shared, query, given["logs"])
+    events = find(shared.settings, query, given["logs"])
     show = shower(form, Users())
     found = 0
     for event in islice(events, 1) if given["just_one"] else events:
@@ -132,18 +129,6 @@ def chosen(given: dict[str, Any]) -> str:
         return "interpret"
     # Records are there for logs; the event log keeps them only if it was asked to.
     return "default" if given["logs"] else "text"
-
-
-def find(shared: Shared, query: q.Query, logs: tuple[str, ...]) -> Iterator[q.Event]:
-    if logs:
-        context = offline_context(shared.settings)
-        for name in logs:
-            yield from in_log(name, query, context)
-        return
-    folder = shared.data_dir / EVENTS
-    if not folder.is_dir():
-        raise AuditdeckError(f"there is no event log in {shared.data_dir}", "see --data-dir, or name a log with -if")
-    yield from in_event_log(folder, query)
 
 
 def make_query(given: dict[str, Any]) -> q.Query:

@@ -11,13 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from auditdeck.commands.options import Shared, print_json
-from auditdeck.documents.context import offline_context
-from auditdeck.errors import StoreError
 from auditdeck.report.summaries import KINDS, Kind, detail, failed, succeeded, summarise, totals
 from auditdeck.search import query as q
 from auditdeck.search.formats import harmless
-from auditdeck.search.sources import in_event_log, in_log
-from auditdeck.store.store import EVENTS
+from auditdeck.search.sources import find
 
 PLAIN_WIDTH = 200
 """Columns where the output is no terminal: others read it, and lines shall not be folded."""
@@ -38,7 +35,7 @@ class Wish:
 
 
 def print_summaries(shared: Shared, wish: Wish) -> None:
-    events = find(shared, wish)
+    events = find(shared.settings, make_query(wish), wish.logs)
     if not wish.kind:
         show_totals(shared, totals(events))
     elif wish.summary:
@@ -47,7 +44,7 @@ def print_summaries(shared: Shared, wish: Wish) -> None:
         show_detail(shared, KINDS[wish.kind], events)
 
 
-def find(shared: Shared, wish: Wish) -> Iterator[q.Event]:
+def make_query(wish: Wish) -> q.Query:
     query = q.Query(*(wish.window or (None, None)))
     if wish.failed:
         query.conditions.append(failed)
@@ -57,15 +54,7 @@ def find(shared: Shared, wish: Wish) -> Iterator[q.Event]:
         query.conditions.append(q.exact(wish.host, "host.name"))
     if wish.user:
         query.conditions.append(q.user(wish.user, ""))
-    if wish.logs:
-        context = offline_context(shared.settings)
-        for name in wish.logs:
-            yield from in_log(name, query, context)
-        return
-    folder = shared.data_dir / EVENTS
-    if not folder.is_dir():
-        raise StoreError(f"there is no event log in {shared.data_dir}", "see --data-dir, or name a log with -if")
-    yield from in_event_log(folder, query)
+    return query
 
 
 def console() -> Console:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -47,6 +47,7 @@ from auditdeck.events import sockaddr
 from auditdeck.events.assembler import Event
 from auditdeck.events.fields import fields, title
 from auditdeck.events.record import ENRICHMENT, Payload
+from auditdeck.memory import Memory
 
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
 SOCKET_KEY = "netconns_socket"
@@ -159,21 +160,6 @@ class Repeated:
     pieces: dict[Connect, Pieces]
 
 
-V = TypeVar("V")
-
-
-class Memory(dict[Any, V]):
-    """A bounded cache: when it is full, the older half goes."""
-
-    def keep(self, key: Any, value: V, size: int = 0) -> V:
-        if size <= BIGGEST:
-            if len(self) >= REMEMBERED:
-                for oldest in list(self)[: REMEMBERED // 2]:
-                    del self[oldest]
-            self[key] = value
-        return value
-
-
 class Encoder:
     """Events to lines of JSON, for one thread."""
 
@@ -188,15 +174,15 @@ class Encoder:
     def forget(self) -> None:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
-        self.heads: Memory[Head] = Memory()
-        self.tails: Memory[Tail] = Memory()
-        self.ids: Memory[Ids] = Memory()
-        self.titles: Memory[bytes] = Memory()
-        self.commands: Memory[bytes] = Memory()
-        self.files: Memory[Files] = Memory()
-        self.addresses: Memory[sockaddr.SocketAddress] = Memory()
-        self.peers: Memory[Peer] = Memory()
-        self.repeated: dict[tuple[bytes, bytes, bytes], Repeated] = {}
+        self.heads: Memory[bytes, Head] = Memory(REMEMBERED)
+        self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
+        self.ids: Memory[bytes, Ids] = Memory(REMEMBERED)
+        self.titles: Memory[bytes, bytes] = Memory(REMEMBERED)
+        self.commands: Memory[bytes, bytes] = Memory(REMEMBERED)
+        self.files: Memory[tuple[Any, ...], Files] = Memory(REMEMBERED)
+        self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
+        self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
+        self.repeated: Memory[tuple[bytes, bytes, bytes], Repeated] = Memory(REPEATED)
 
     def encode(self, event: Event) -> bytes:
         """The event's document; b"" for one that only told a socket's protocol."""
@@ -244,10 +230,7 @@ class Encoder:
             return None
         pieces, repeated = found
         if key is not None and repeated is not None and sum(map(len, key)) <= BIGGEST:
-            if len(self.repeated) >= REPEATED:
-                for oldest in list(self.repeated)[: REPEATED // 2]:
-                    del self.repeated[oldest]
-            self.repeated[key] = repeated
+            self.repeated.keep(key, repeated)
         return self.line(event.stamp, pieces)
 
     def line(self, stamp: bytes, pieces: Pieces) -> bytes:
@@ -412,11 +395,13 @@ class Encoder:
 
     def read_title(self, raw: bytes) -> bytes:
         shown = title(self.context.redactor.record(PROCTITLE, body_of(raw)))
-        return self.titles.keep(raw, b'"title":' + orjson.dumps(shown) if shown else b"", len(raw))
+        made = b'"title":' + orjson.dumps(shown) if shown else b""
+        return self.titles.keep(raw, made) if len(raw) <= BIGGEST else made
 
     def read_command(self, raw: bytes) -> bytes:
         body = self.context.redactor.record(EXECVE, body_of(raw))
-        return self.commands.keep(raw, inner(command_of([body], self.context.arguments_limit)), len(raw))
+        made = inner(command_of([body], self.context.arguments_limit))
+        return self.commands.keep(raw, made) if len(raw) <= BIGGEST else made
 
     def read_files(self, key: tuple[Any, ...], named: list[Payload], head: Head) -> Files | None:
         """`key` holds the action beside the records: which path is the event's file depends on it."""
@@ -442,7 +427,7 @@ class Encoder:
             file,
             b'"object":' + orjson.dumps({name: value for name, value in thing.items() if value}) if thing else b"",
         )
-        return self.files.keep(key, files, sum(len(body) for _, body in named))
+        return self.files.keep(key, files) if sum(len(body) for _, body in named) <= BIGGEST else files
 
     def address(self, raw: bytes, head: Head) -> tuple[sockaddr.SocketAddress, tuple[str, int]] | None:
         """The other end of a connect to an internet address; None for all other socket calls."""

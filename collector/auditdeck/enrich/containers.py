@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditdeck.memory import Memory
+
 logger = logging.getLogger("auditdeck")
 
 # docker-ID.scope, /docker/ID, cri-containerd-ID.scope, libpod-ID.scope, crio-ID.scope, /kubepods/…/ID
@@ -49,8 +51,8 @@ class Containers:
     def __init__(self, names: Docker | None = None, proc: Path = Path("/proc")) -> None:
         self.names = names
         self.proc = str(proc)
-        self.known: dict[int, tuple[float, Cgroup]] = {}
-        self.shims: dict[int, tuple[float, str]] = {}
+        self.known: Memory[int, tuple[float, Cgroup]] = Memory(REMEMBERED)
+        self.shims: Memory[int, tuple[float, str]] = Memory(REMEMBERED)
 
     def of(self, pid: int, parent: int = 0, now: float | None = None) -> Description:
         identity = self.cgroup(pid, parent, now).container
@@ -69,12 +71,7 @@ class Containers:
         if found is None or found.path == ROOT:
             # Gone; one that ended and was not yet waited for is in the root.
             found = cgroup if cgroup.container and now - seen < LASTING else self.of_parent(parent, now)
-        if len(self.known) >= REMEMBERED:
-            for oldest in list(self.known)[: REMEMBERED // 8]:
-                del self.known[oldest]
-        self.known.pop(pid, None)
-        self.known[pid] = (now, found)
-        return found
+        return self.known.keep(pid, (now, found))[1]
 
     def of_parent(self, parent: int, now: float) -> Cgroup:
         """The parent's container; of the first process of a container the parent is the shim that started it."""
@@ -86,10 +83,7 @@ class Containers:
         # A shim may be gone as soon as its container.
         seen, container = self.shims.get(parent, (float("-inf"), ""))
         if now - seen >= (LASTING if container else TRUSTED):
-            container = shim_container(self.proc, parent)
-            if len(self.shims) >= REMEMBERED:
-                self.shims.clear()
-            self.shims[parent] = (now, container)
+            _, container = self.shims.keep(parent, (now, shim_container(self.proc, parent)))
         return Cgroup(container, found.path)
 
     def close(self) -> None:

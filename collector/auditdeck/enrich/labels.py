@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from auditdeck.memory import Memory
+
 REMEMBERED = 65536
 ANCESTORS = 32
 
@@ -25,7 +27,7 @@ class Labels:
 
     rules: tuple[LabelRule, ...] = ()
     parent_of: Callable[[int], int] | None = None
-    known: dict[int, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    known: Memory[int, tuple[int, frozenset[str]]] = field(default_factory=lambda: Memory(REMEMBERED))
 
     def of(self, pid: int, parent: int, executable: str, keys: list[str]) -> list[str]:
         """Asked for every event of a process, in the order of the events."""
@@ -37,11 +39,7 @@ class Labels:
         for rule in self.rules:
             if (rule.key and rule.key in keys) or (rule.executable and rule.executable.search(executable)):
                 labels |= {rule.label}
-        if len(self.known) >= REMEMBERED:
-            for oldest in list(self.known)[: REMEMBERED // 8]:
-                del self.known[oldest]
-        self.known.pop(pid, None)
-        self.known[pid] = (parent, labels)
+        self.known.keep(pid, (parent, labels))
         return sorted(labels)
 
     def inherited(self, pid: int) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from auditdeck.enrich.addresses import OwnAddresses
 from auditdeck.kernel.sockets import PROTOCOLS, Descriptor, descriptor
+from auditdeck.memory import Memory
 
 SOCKETS_REMEMBERED = 65536
 SOCKET_TYPE_MASK = 0xF
@@ -49,17 +50,13 @@ class Network:
 
     addresses: OwnAddresses
     live: bool = True
-    sockets: dict[tuple[int, int], Socket] = field(default_factory=dict)
+    sockets: Memory[tuple[int, int], Socket] = field(default_factory=lambda: Memory(SOCKETS_REMEMBERED))
 
     def made(self, pid: int, number: int, domain: int, kind: int, protocol: int) -> str:
         """socket(2) gave a process a descriptor; its transport."""
         transport = transport_of(domain, kind, protocol)
         if transport:
-            if len(self.sockets) >= SOCKETS_REMEMBERED:
-                for oldest in list(self.sockets)[: SOCKETS_REMEMBERED // 8]:
-                    del self.sockets[oldest]
-            self.sockets.pop((pid, number), None)
-            self.sockets[pid, number] = Socket(transport)
+            self.sockets.keep((pid, number), Socket(transport))
         return transport
 
     def connected(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:

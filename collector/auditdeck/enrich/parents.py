@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditdeck.enrich.processes import TRUSTED, Processes, start_of
+from auditdeck.memory import Memory
 
 REMEMBERED = 32768
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -18,7 +19,7 @@ class Parents:
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
-        self.known: dict[int, tuple[float, dict[str, Any]]] = {}
+        self.known: Memory[int, tuple[float, dict[str, Any]]] = Memory(REMEMBERED)
         self.boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def of(self, pid: int, now: float | None = None) -> dict[str, Any]:
@@ -34,12 +35,7 @@ class Parents:
             described = {name: value for name, value in described.items() if value}
         elif now - seen > 60:
             described = {}
-        if len(self.known) >= REMEMBERED:
-            for oldest in list(self.known)[: REMEMBERED // 8]:
-                del self.known[oldest]
-        self.known.pop(pid, None)
-        self.known[pid] = (now, described)
-        return described
+        return self.known.keep(pid, (now, described))[1]
 
     def start(self, pid: int) -> str:
         """RFC 3339 to the hundredth of a second, which is all that the kernel tells."""

@@ -7,6 +7,8 @@ import hashlib
 import os
 import time
 
+from auditdeck.memory import Memory
+
 # A pid comes around after kernel.pid_max processes (at least 32,768): not within this many seconds.
 TRUSTED = 2.0
 REMEMBERED = 32768
@@ -18,7 +20,7 @@ class Processes:
     def __init__(self, host_id: str, *, live: bool = True) -> None:
         self.host_id = host_id
         self.live = live
-        self.known: dict[int, tuple[float, str, str]] = {}
+        self.known: Memory[int, tuple[float, str, str]] = Memory(REMEMBERED)
 
     def entity_id(self, pid: int, now: float | None = None) -> str:
         if not self.live:
@@ -32,12 +34,7 @@ class Processes:
             identity = self.identify(pid, current)
         elif not current and now - seen > 60:
             identity = ""
-        if len(self.known) >= REMEMBERED:
-            for oldest in list(self.known)[: REMEMBERED // 8]:
-                del self.known[oldest]
-        self.known.pop(pid, None)
-        self.known[pid] = (now, current or start, identity)
-        return identity
+        return self.known.keep(pid, (now, current or start, identity))[2]
 
     def program(self, pid: int) -> dict[str, str]:
         """ECS name and executable of a running process, for the records that leave them out; {} if it is gone."""

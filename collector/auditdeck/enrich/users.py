@@ -98,15 +98,19 @@ def file_signature(path: Path) -> object:
     return (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
-def names_of(path: Path) -> dict[int, str]:
-    """The names of a file in the form of passwd(5) or group(5); of several with one number the first."""
-    names: dict[int, str] = {}
+def entries(path: Path) -> list[list[str]]:
+    """The lines of a file in the form of passwd(5) or group(5), each in its parts; none if it cannot be read."""
     try:
         lines = path.read_text(errors="backslashreplace").splitlines()
     except OSError:
-        return names
-    for line in lines:
-        parts = line.split(":")
+        return []
+    return [line.split(":") for line in lines]
+
+
+def names_of(path: Path) -> dict[int, str]:
+    """The names of a file in the form of passwd(5) or group(5); of several with one number the first."""
+    names: dict[int, str] = {}
+    for parts in entries(path):
         if len(parts) >= 3 and parts[2].isdigit():
             names.setdefault(int(parts[2]), parts[0])
     return names
@@ -115,12 +119,7 @@ def names_of(path: Path) -> dict[int, str]:
 def members_of(path: Path) -> dict[str, list[int]]:
     """The groups (group(5)) in which each user is named."""
     members: dict[str, list[int]] = {}
-    try:
-        lines = path.read_text(errors="backslashreplace").splitlines()
-    except OSError:
-        return members
-    for line in lines:
-        parts = line.split(":")
+    for parts in entries(path):
         if len(parts) == 4 and parts[2].isdigit():
             for name in filter(None, parts[3].split(",")):
                 members.setdefault(name, []).append(int(parts[2]))

@@ -8,15 +8,31 @@ from pathlib import Path
 import orjson
 
 from auditdeck.commands.decode import Reading, documents, open_log
-from auditdeck.documents.context import Context
+from auditdeck.config import Settings
+from auditdeck.documents.context import Context, offline_context
+from auditdeck.errors import StoreError
 from auditdeck.eventlog.reader import open_segment
 from auditdeck.eventlog.segment import segments
 from auditdeck.search.query import Event, Query
+from auditdeck.store.store import EVENTS
 
 PREFIX = b'{"@timestamp":"'
 STAMP = slice(len(PREFIX), len(PREFIX) + 24)
 BLOCK = 1 << 22
 NOT_AUDIT = b'"module":"auditdeck"'
+
+
+def find(settings: Settings, query: Query, logs: tuple[str, ...] = ()) -> Iterator[Event]:
+    """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none."""
+    if logs:
+        context = offline_context(settings)
+        for name in logs:
+            yield from in_log(name, query, context)
+        return
+    folder = Path(settings.data_dir) / EVENTS
+    if not folder.is_dir():
+        raise StoreError(f"there is no event log in {settings.data_dir}", "see --data-dir, or name a log with -if")
+    yield from in_event_log(folder, query)
 
 
 def in_event_log(folder: Path, query: Query) -> Iterator[Event]:
