@@ -13,7 +13,7 @@ import pytest
 from auditdeck.eventlog.reader import Reader
 from auditdeck.kernel.netlink import AuditSocket
 from tests.stack.conftest import why_no_docker
-from tests.support.audit import IN_CI, preserved
+from tests.support.audit import preserved, skip_if
 from tests.support.collector import collector, scoped_rules
 from tests.support.outside import PORT, Outside, outside
 from tests.support.stack import images
@@ -26,11 +26,7 @@ CONNECT = "import socket, sys; [socket.create_connection((sys.argv[1], int(sys.a
 
 @pytest.fixture
 def audit() -> Iterator[AuditSocket]:
-    reason = why_no_docker()
-    if reason and IN_CI:
-        pytest.fail(f"CI can run containers, but: {reason}")
-    if reason:
-        pytest.skip(reason)
+    skip_if(why_no_docker(), "CI can run containers")
     with preserved() as kernel:
         yield kernel
 

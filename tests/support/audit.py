@@ -34,12 +34,16 @@ def why_not() -> str:
     return ""
 
 
-def require_audit() -> None:
-    reason = why_not()
+def skip_if(reason: str, promise: str) -> None:
+    """Skips the test for a reason, if there is one; in CI, of which `promise` says what it can do, it fails."""
     if reason and IN_CI:
-        pytest.fail(f"CI has the kernel's audit, but: {reason}")
+        pytest.fail(f"{promise}, but: {reason}")
     if reason:
         pytest.skip(reason)
+
+
+def require_audit() -> None:
+    skip_if(why_not(), "CI has the kernel's audit")
 
 
 @contextmanager

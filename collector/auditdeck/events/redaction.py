@@ -82,29 +82,23 @@ class Redactor:
             return body
         plain, mark, names = body.partition(ENRICHMENT)
         if kind == EXECVE:
-            arguments = raw_arguments([plain])
-            hidden = self.arguments(arguments)
-            if hidden == arguments:
-                return body
-            made = encoded_arguments(hidden)
+            words = raw_arguments([plain])
         elif kind == PROCTITLE:
-            title = raw_fields(plain).get("proctitle", b"")
-            arguments = title.split(b"\0")
-            hidden = self.arguments(arguments)
-            if hidden == arguments:
-                return body
-            made = b"proctitle=" + encoded(b"\0".join(hidden))
+            words = raw_fields(plain).get("proctitle", b"").split(b"\0")
         elif kind == USER_CMD:
-            command = raw_fields(plain).get("cmd", b"")
-            words = command.split(b" ")
-            hidden = self.arguments(words)
-            if hidden == words:
-                return body
-            made = re.sub(
-                rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: b"cmd=" + encoded(b" ".join(hidden)), plain, count=1
-            )
+            words = raw_fields(plain).get("cmd", b"").split(b" ")
         else:
             return body
+        hidden = self.arguments(words)
+        if hidden == words:
+            return body
+        if kind == EXECVE:
+            made = encoded_arguments(hidden)
+        elif kind == PROCTITLE:
+            made = b"proctitle=" + encoded(b"\0".join(hidden))
+        else:
+            command = b"cmd=" + encoded(b" ".join(hidden))
+            made = re.sub(rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: command, plain, count=1)
         self.count += 1
         return made + mark + names
 
