@@ -1,4 +1,4 @@
-"""Records as lines of text: raw as auditd logs them, and interpreted as `ausearch -i` shows them."""
+"""Records as lines of text, interpreted as `ausearch -i` shows them."""
 
 from __future__ import annotations
 
@@ -63,13 +63,6 @@ class Call:
     arch: str = ""
     name: str = ""
     arguments: tuple[int, ...] = ()
-
-
-def raw_lines(event: Event) -> Iterator[str]:
-    """As a log of auditd in RAW format has them; bytes that are not UTF-8 as \\xNN."""
-    node = f"node={text(event.node)} " if event.node else ""
-    for record in event.records:
-        yield f"{node}type={type_name(record.kind)} msg=audit({record.stamp.decode()}): {text(record.body)}"
 
 
 def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) -> Iterator[str]:

@@ -19,7 +19,6 @@ TYPES = {
     stat.S_IFIFO: "named-pipe",
     stat.S_IFSOCK: "socket",
 }
-DROPPED = {"ouid", "ogid"}
 
 
 def path_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from auditdeck import __version__
 from auditdeck.report import charts
 from auditdeck.report.answers import Question, losses
+from auditdeck.report.visible import visible
 
 ROWS = 15
 
@@ -159,8 +160,3 @@ def table(columns: list[tuple[str, str]], body: list[str], count: int) -> str:
 
 def cell(text: str | None) -> str:
     return escape(visible(text if text is not None else "?"))
-
-
-def visible(text: str) -> str:
-    """Control characters as their escapes: a browser would swallow them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

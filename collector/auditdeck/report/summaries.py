@@ -102,7 +102,7 @@ KINDS = {
         "Access vector caches",
         "target",
         value_at("auditd.data.tcontext"),
-        lambda e: bool({"AVC", "USER_AVC"} & e.types),
+        lambda event: bool(AVCS & event.types),
     ),
     "mac": Kind("Mandatory access control", "type", first_type, lambda event: within(event, MAC_POLICY, (2300, 2399))),
     "mods": Kind("Account changes", "type", first_type, lambda event: bool(ACCOUNTS & event.types)),

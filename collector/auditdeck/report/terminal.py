@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditdeck.report.answers import Question, losses
+from auditdeck.report.visible import visible
 
 TOP = 10
 BAR = 20
@@ -122,5 +123,4 @@ def safe(text: str | None) -> str:
     """Text of audited programs with control characters made visible, and no markup."""
     if text is None:
         return "?"
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown.replace("[", "\\[")
+    return visible(text).replace("[", "\\[")

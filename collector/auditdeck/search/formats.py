@@ -23,9 +23,9 @@ COLUMNS = [
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def harmless(text: str, keep: str = "") -> str:
+def harmless(text: str) -> str:
     """Control and other unprintable characters as \\xNN or \\uNNNN, so that a terminal does nothing but print."""
-    return "".join(char if char.isprintable() or char in keep else escaped(char) for char in text)
+    return "".join(char if char.isprintable() else escaped(char) for char in text)
 
 
 def escaped(char: str) -> str:
