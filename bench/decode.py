@@ -25,6 +25,8 @@ from tests.support.build import traffic
 from tests.support.outside import PORT, outside
 from tests.support.record import recorded
 
+from bench.peers import laurel_settings
+
 USER = 64311
 REPEAT = 5
 SERIAL = re.compile(rb"msg=audit\((\d+\.\d+):(\d+)\)")
@@ -64,15 +66,10 @@ def cost(command: list[str], log: Path, feed: bool) -> float:
 
 def tools(log: Path, folder: Path) -> dict[str, tuple[list[str], bool]]:
     """Commands by name; whether they read the log from standard input."""
-    (folder / "laurel.toml").write_text(
-        f'directory = "{folder}"\nstatusreport-period = 0\n[auditlog]\nfile = "laurel.log"\nsize = 8000000000\n'
-        'generations = 1\n[transform]\nexecve-argv = ["array"]\n[translate]\nuniversal = true\nuser-db = true\n'
-    )
-    (folder / "laurel.toml").chmod(0o600)
     auparse = os.environ.get("LIBAUDIT_AUPARSE") or shutil.which("go-libaudit-auparse") or "missing"
     found: dict[str, tuple[list[str], bool]] = {
         "auditdeck decode": ([sys.executable, "-m", "auditdeck", "decode", str(log)], False),
-        "laurel": (["/usr/sbin/laurel", "--config", str(folder / "laurel.toml")], True),
+        "laurel": (["/usr/sbin/laurel", "--config", str(laurel_settings(folder))], True),
         "ausearch -i": (["/usr/sbin/ausearch", "-i", "-if", str(log)], False),
         "go-libaudit auparse -i": ([auparse, "-i", "-format", "json", "-in", str(log)], False),
     }

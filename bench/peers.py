@@ -205,17 +205,13 @@ class Laurel(Auditd):
 
     def command(self) -> list[str]:
         self.configure("no")
-        (self.folder / "laurel.toml").write_text(
-            f'directory = "{self.folder}"\nstatusreport-period = 0\n[auditlog]\nfile = "output"\nsize = 8000000000\n'
-            'generations = 1\n[transform]\nexecve-argv = ["array"]\n[translate]\nuniversal = true\nuser-db = true\n'
-        )
+        settings = laurel_settings(self.folder)
         plugin = self.folder / "plugins.d" / "laurel.conf"
         plugin.write_text(
             "active = yes\ndirection = out\npath = /usr/sbin/laurel\ntype = always\n"
-            f"args = --config {self.folder}/laurel.toml\nformat = string\n"
+            f"args = --config {settings}\nformat = string\n"
         )
-        for path in (plugin, self.folder / "laurel.toml"):
-            path.chmod(0o600)
+        plugin.chmod(0o600)
         return ["/usr/sbin/auditd", "-n", "-c", str(self.folder)]
 
     def ready(self) -> bool:
@@ -223,6 +219,17 @@ class Laurel(Auditd):
 
     def needle(self, key: str) -> bytes:
         return f'"key":"{key}"'.encode()
+
+
+def laurel_settings(folder: Path) -> Path:
+    """A settings file with which laurel writes `output` in this folder."""
+    path = folder / "laurel.toml"
+    path.write_text(
+        f'directory = "{folder}"\nstatusreport-period = 0\n[auditlog]\nfile = "output"\nsize = 8000000000\n'
+        'generations = 1\n[transform]\nexecve-argv = ["array"]\n[translate]\nuniversal = true\nuser-db = true\n'
+    )
+    path.chmod(0o600)
+    return path
 
 
 @dataclass

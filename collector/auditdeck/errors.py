@@ -81,4 +81,8 @@ class StoreError(AuditdeckError):
 
 
 class ProvisionError(AuditdeckError):
-    """The stack cannot be set up."""
+    """The stack cannot be set up; `status` of the HTTP answer that says so, 0 if it was none."""
+
+    def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint)
+        self.status = status

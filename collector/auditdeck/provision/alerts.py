@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def find(kibana: Kibana, identity: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(kibana.ask("GET", f"/api/alerting/rule/{identity}"))
     except ProvisionError as error:
-        if " 404 " in str(error):
+        if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
     return found

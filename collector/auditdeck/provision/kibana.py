@@ -47,7 +47,8 @@ class Kibana:
         except urllib3.exceptions.HTTPError as error:
             raise ProvisionError(f"cannot reach Kibana at {self.url}: {error}", "docker compose logs kibana") from error
         if answer.status >= 300:
-            raise ProvisionError(f"Kibana answered {answer.status} to {method} {path}: {answer.data.decode()[:500]}")
+            message = f"Kibana answered {answer.status} to {method} {path}: {answer.data.decode()[:500]}"
+            raise ProvisionError(message, status=answer.status)
         return answer.data
 
     def wait(self, patience: float) -> None:
