@@ -1,4 +1,4 @@
-"""Points in time as people write them for ausearch(8), and for `auditdeck report`."""
+"""Points in time as people write them for ausearch(8)."""
 
 from __future__ import annotations
 

@@ -88,12 +88,16 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     conditions: list[Condition] = field(default_factory=list)
+    first: bytes = field(init=False)
+    last: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = b"" if self.since is None else bound(self.since)
+        self.last = b"\xff" if self.until is None else bound(self.until)
 
     def in_time(self, stamp: bytes) -> bool:
         """For an RFC 3339 time in UTC with milliseconds, as it begins every document."""
-        if self.since is not None and stamp < bound(self.since):
-            return False
-        return self.until is None or stamp <= bound(self.until)
+        return self.first <= stamp <= self.last
 
     def matches(self, event: Event) -> bool:
         return all(condition(event) for condition in self.conditions)
