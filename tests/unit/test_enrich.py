@@ -19,6 +19,7 @@ from auditdeck.enrich.containers import Containers, Docker, describe, open_conta
 from auditdeck.enrich.executions import Executions
 from auditdeck.enrich.labels import LabelRule, Labels
 from auditdeck.enrich.parents import Parents
+from auditdeck.enrich.proc import Proc
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 
@@ -43,20 +44,20 @@ OTHER = "e1" * 32
 def test_the_container_of_a_cgroup(tmp_path: Path, cgroup: str) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/cgroup").write_text(cgroup + "\n")
-    assert Containers(proc=tmp_path).of(7) == {"id": ID}
+    assert Containers(proc=Proc(tmp_path)).of(7) == {"id": ID}
 
 
 @pytest.mark.parametrize("cgroup", ["0::/user.slice/user-0.slice/session-1.scope", "0::/", f"0::/odd-{ID}00", ""])
 def test_no_container(tmp_path: Path, cgroup: str) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/cgroup").write_text(cgroup)
-    assert Containers(proc=tmp_path).of(7) == {}
+    assert Containers(proc=Proc(tmp_path)).of(7) == {}
 
 
 def test_a_process_that_is_gone_is_where_its_parent_is(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/cgroup").write_text(f"0::/docker/{ID}")
-    containers = Containers(proc=tmp_path)
+    containers = Containers(proc=Proc(tmp_path))
     assert containers.of(8, 7) == {"id": ID}
     assert containers.of(9, 10) == {}
 
@@ -66,7 +67,7 @@ def test_a_containers_first_process_that_is_gone_is_known_by_its_shim(tmp_path: 
     (tmp_path / "7/cgroup").write_text("0::/system.slice/containerd.service")
     words = ["/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", ID, "-address", "/run/containerd.sock"]
     (tmp_path / "7/cmdline").write_text("\0".join(words) + "\0")
-    containers = Containers(proc=tmp_path)
+    containers = Containers(proc=Proc(tmp_path))
     assert containers.of(8, 7) == {"id": ID}
     assert containers.of(7) == {}, "the shim itself is outside"
     (tmp_path / "9").mkdir()
@@ -80,7 +81,7 @@ def test_both_versions_of_cgroups_have_a_path(tmp_path: Path) -> None:
     for pid, text in ((1, "0::/a"), (2, "3:cpu,cpuacct:/c\n2:pids:/p\n")):
         (tmp_path / str(pid)).mkdir()
         (tmp_path / f"{pid}/cgroup").write_text(text)
-    containers = Containers(proc=tmp_path)
+    containers = Containers(proc=Proc(tmp_path))
     assert [containers.cgroup(pid).path for pid in (1, 2, 3)] == ["/a", "/p", ""]
 
 

@@ -13,6 +13,7 @@ from auditdeck.enrich.host import Host, this_host
 from auditdeck.enrich.labels import LabelRule, Labels, parent_of
 from auditdeck.enrich.network import Network
 from auditdeck.enrich.parents import Parents
+from auditdeck.enrich.proc import Proc
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 from auditdeck.errors import SettingsError
@@ -55,14 +56,16 @@ class Context:
 def live_context(settings: Settings, host: Host, users: Users) -> Context:
     """For events of this host as they happen. Raises SettingsError."""
     wanted = settings.enrich
-    context = configured(Context(host, users, Network(OwnAddresses()), Processes(host.id or host.name)), settings)
+    proc = Proc()
+    processes = Processes(host.id or host.name, proc=proc)
+    context = configured(Context(host, users, Network(OwnAddresses()), processes), settings)
     if wanted.containers or wanted.cgroups:
-        context.containers = open_containers(wanted.docker_socket)
+        context.containers = open_containers(wanted.docker_socket, proc)
         context.cgroups = wanted.cgroups
     if wanted.parents:
         context.parents = Parents(context.processes)
     if wanted.environment or wanted.hashes:
-        context.executions = Executions(tuple(wanted.environment), wanted.hash_limit if wanted.hashes else 0)
+        context.executions = Executions(tuple(wanted.environment), wanted.hash_limit if wanted.hashes else 0, proc)
     context.labels = Labels(
         tuple(LabelRule(rule.label, rule.key, pattern(rule.executable)) for rule in wanted.labels), parent_of
     )

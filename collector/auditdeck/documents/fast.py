@@ -167,8 +167,9 @@ class Encoder:
         self.context = context
         self.original = original
         self.socket_events = socket_events
-        self.second = b""
+        self.moment = b""
         self.prefix = b""
+        self.now = 0.0
         self.forget()
 
     def forget(self) -> None:
@@ -191,6 +192,7 @@ class Encoder:
 
     def check(self) -> None:
         """Forgets everything if names or addresses may have changed; once a batch will do."""
+        self.now = time.monotonic()
         if self.generation != self.context.generation:
             self.forget()
 
@@ -215,9 +217,8 @@ class Encoder:
         if len(items) == 3 and items[1][0] == SOCKADDR and not self.context.labels.rules:
             key = (items[0][1][start:], items[1][1][start:], items[2][1][start:])
             known = self.repeated.get(key)
-            if known is not None and time.monotonic() < known.ids.until:
-                ids = known.ids
-                connect = self.context.network.connected(ids.pid, known.descriptor, known.to, known.result)
+            if known is not None and self.now < known.ids.until:
+                connect = self.context.network.connected(known.ids.pid, known.descriptor, known.to, known.result)
                 pieces = known.pieces.get(connect)
                 if pieces is None:
                     found = self.read(event, start, connect)
@@ -237,7 +238,17 @@ class Encoder:
         before, behind = pieces
         if not before:
             return b""
-        return b"".join((self.time(stamp), EVENT_ID, stamp, before, stamp[stamp.index(b":") + 1 :], behind))
+        moment, _, serial = stamp.partition(b":")
+        if moment != self.moment:
+            self.begin(moment)
+        return b"".join((self.prefix, stamp, before, serial, behind))
+
+    def begin(self, moment: bytes) -> None:
+        """A new millisecond."""
+        self.moment = moment
+        seconds, _, rest = moment.partition(b".")
+        time = f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.".encode() + rest
+        self.prefix = b'{"@timestamp":"' + time + ECS + EVENT_ID
 
     def read(self, event: Event, start: int, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
         """The pieces of a document; with what is needed to know it again, for a connect."""
@@ -252,7 +263,7 @@ class Encoder:
         head = self.heads.get(raw) or self.read_head(raw)
         raw = payload[middle:end]
         ids = self.ids.get(raw)
-        if ids is None or time.monotonic() > ids.until:
+        if ids is None or self.now > ids.until:
             ids = self.read_ids(raw)
         if tail is None or head is None or ids is None:
             return None
@@ -327,14 +338,6 @@ class Encoder:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
         return b'"labels":' + orjson.dumps(found) if found else b""
 
-    def time(self, stamp: bytes) -> bytes:
-        dot = stamp.index(b".")
-        second = stamp[:dot]
-        if second != self.second:
-            self.second = second
-            self.prefix = f'{{"@timestamp":"{datetime.fromtimestamp(int(second), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
-        return self.prefix + stamp[dot + 1 : dot + 4] + ECS
-
     def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
         if not found.keys() <= IN_HEAD or not PLAIN_WORDS.fullmatch(raw):
@@ -391,7 +394,7 @@ class Encoder:
         within = b',"container":' + orjson.dumps(container) if container else b""
         cgroup = containers.cgroup(pid, parent).path if containers and self.context.cgroups else ""
         own = b'"cgroup":' + orjson.dumps(cgroup) if cgroup else b""
-        return self.ids.keep(raw, Ids(pid, parent, time.monotonic() + TRUSTED, inner(process), within, own))
+        return self.ids.keep(raw, Ids(pid, parent, self.now + TRUSTED, inner(process), within, own))
 
     def read_title(self, raw: bytes) -> bytes:
         shown = title(self.context.redactor.record(PROCTITLE, body_of(raw)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import select
 import socket
 import struct
 
@@ -22,13 +23,15 @@ class OwnAddresses:
     def __init__(self, addresses: set[str] | None = None) -> None:
         self.answers: dict[str, bool] = {}
         self.generation = 0
-        self.news: socket.socket | None = None
+        self.poll = select.poll()
+        self.news = None
         if addresses is not None:
             self.own = addresses
             return
         self.news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self.news.bind((0, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
         self.news.setblocking(False)
+        self.poll.register(self.news, select.POLLIN)
         self.own = own_addresses()
 
     def internal(self, ip: str) -> bool:
@@ -43,18 +46,12 @@ class OwnAddresses:
 
     def refresh(self) -> None:
         """Reads the addresses again if the kernel said that one came or went."""
-        if self.news is None:
-            return
         changed = False
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                try:
-                    self.news.recv(65536)
-                except BlockingIOError:
-                    raise
-                except OSError:
-                    pass  # ENOBUFS: notifications were lost, which is a change as well
-                changed = True
+        while self.news is not None and self.poll.poll(0):
+            # ENOBUFS: notifications were lost, which is a change as well.
+            with contextlib.suppress(OSError):
+                self.news.recv(65536)
+            changed = True
         if changed:
             self.own = own_addresses()
             self.answers.clear()

@@ -13,9 +13,11 @@ import stat
 import threading
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from auditdeck.enrich.proc import Proc
 from auditdeck.memory import Memory
 
 logger = logging.getLogger("auditdeck")
@@ -48,9 +50,9 @@ ROOT = "/"
 class Containers:
     """`of(pid, parent)`: ECS `container.*` of a process; {} if it is in none. `names` knows more than the id."""
 
-    def __init__(self, names: Docker | None = None, proc: Path = Path("/proc")) -> None:
+    def __init__(self, names: Docker | None = None, proc: Proc | None = None) -> None:
         self.names = names
-        self.proc = str(proc)
+        self.proc = proc or Proc()
         self.known: Memory[int, tuple[float, Cgroup]] = Memory(REMEMBERED)
         self.shims: Memory[int, tuple[float, str]] = Memory(REMEMBERED)
 
@@ -91,13 +93,16 @@ class Containers:
             self.names.stop()
 
 
-def read_cgroup(proc: str, pid: int) -> Cgroup | None:
+def read_cgroup(proc: Proc, pid: int) -> Cgroup | None:
     """None if the process is gone."""
-    try:
-        with open(f"{proc}/{pid}/cgroup", "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
+    found = proc.read(pid, "cgroup")
+    return None if found is None else cgroup_of(found)
+
+
+@lru_cache(4096)
+def cgroup_of(text: bytes) -> Cgroup:
+    """From the lines of /proc/PID/cgroup, which are the same for all processes of a group."""
+    lines = text.splitlines()
     ids = [found for line in lines for found in ID.findall(line)]
     paths = {
         tuple(line.split(b":", 2)[1].split(b",")): line.split(b":", 2)[2] for line in lines if line.count(b":") > 1
@@ -107,13 +112,9 @@ def read_cgroup(proc: str, pid: int) -> Cgroup | None:
     return Cgroup(ids[-1].decode() if ids else "", path.decode("utf-8", "backslashreplace"))
 
 
-def shim_container(proc: str, pid: int) -> str:
+def shim_container(proc: Proc, pid: int) -> str:
     """The container that a containerd-shim or conmon looks after, which its command line names; "" for others."""
-    try:
-        with open(f"{proc}/{pid}/cmdline", "rb") as file:
-            program, *arguments = file.read().split(b"\0")
-    except OSError:
-        return ""
+    program, *arguments = (proc.read(pid, "cmdline") or b"").split(b"\0")
     if not program.rpartition(b"/")[2].startswith((b"containerd-shim", b"conmon")):
         return ""
     return next((found[1].decode() for found in map(ID.search, arguments) if found), "")
@@ -196,14 +197,14 @@ def describe(identity: str, name: str, image: str, labels: dict[str, str] | None
     return described
 
 
-def open_containers(socket: str) -> Containers:
+def open_containers(socket: str, proc: Proc | None = None) -> Containers:
     """With names if `socket` is Docker's socket."""
     try:
         is_socket = bool(socket) and stat.S_ISSOCK(Path(socket).stat().st_mode)
     except OSError:
         is_socket = False
     if not is_socket:
-        return Containers()
+        return Containers(proc=proc)
     docker = Docker(socket)
     docker.start()
-    return Containers(docker)
+    return Containers(docker, proc)

@@ -8,6 +8,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any
 
+from auditdeck.enrich.proc import Proc
+
 REMEMBERED = 4096
 ENVIRONMENT_LIMIT = 1 << 20
 
@@ -22,13 +24,11 @@ class Executions:
 
     variables: tuple[str, ...] = ()
     hash_limit: int = 0
-    live: bool = True
+    proc: Proc = field(default_factory=Proc)
     hashes: dict[tuple[int, int, int, int], str] = field(default_factory=dict)
 
     def of(self, pid: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if not self.live:
-            return found
         if self.variables and (variables := self.environment(pid)):
             found["env_vars"] = variables
         if self.hash_limit and (digest := self.digest(pid)):
@@ -36,18 +36,14 @@ class Executions:
         return found
 
     def environment(self, pid: int) -> list[str]:
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as environ:
-                raw = environ.read(ENVIRONMENT_LIMIT)
-        except OSError:
-            return []
+        raw = self.proc.read(pid, "environ", ENVIRONMENT_LIMIT) or b""
         wanted = tuple(f"{name}=".encode() for name in self.variables)
         return [entry.decode("utf-8", "backslashreplace") for entry in raw.split(b"\0") if entry.startswith(wanted)]
 
     def digest(self, pid: int) -> str:
         """SHA-256 of the file that the process runs, remembered as long as the file is the same."""
         try:
-            with open(f"/proc/{pid}/exe", "rb") as file:
+            with open(f"{self.proc.root}/{pid}/exe", "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode) or status.st_size > self.hash_limit:
                     return ""

@@ -44,6 +44,9 @@ class Connect(NamedTuple):
     under_way: bool
 
 
+BEGUN = Connect("tcp", "result", repeat=False, failed=False, under_way=True)
+
+
 @dataclass(slots=True)
 class Network:
     """Remembers sockets by (pid, descriptor). `live` allows a look at descriptors of running processes."""
@@ -63,6 +66,8 @@ class Network:
         """connect(2) returned `result`, 0 or a negative errno."""
         error = -result
         seen = self.sockets.get((pid, number))
+        if seen is None and error == EINPROGRESS:
+            return BEGUN
         repeat = error in REPEATS or (seen is not None and seen.pending == destination)
         if seen is not None and error not in REPEATS:
             seen.pending = destination if error in UNDER_WAY else None

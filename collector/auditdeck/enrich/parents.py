@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from auditdeck.enrich.processes import TRUSTED, Processes, start_of
+from auditdeck.enrich.processes import TRUSTED, Processes
 from auditdeck.memory import Memory
 
 REMEMBERED = 32768
@@ -39,7 +39,7 @@ class Parents:
 
     def start(self, pid: int) -> str:
         """RFC 3339 to the hundredth of a second, which is all that the kernel tells."""
-        ticks = start_of(pid)
+        ticks = self.processes.start_of(pid)
         if not ticks:
             return ""
         moment = self.boot + int(ticks) / TICKS

@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 
+from auditdeck.enrich.proc import Proc
 from auditdeck.memory import Memory
 
 # A pid comes around after kernel.pid_max processes (at least 32,768): not within this many seconds.
@@ -17,8 +18,9 @@ REMEMBERED = 32768
 class Processes:
     """`entity_id(pid)`: twelve characters that no other process of any host has; "" for one that is gone unseen."""
 
-    def __init__(self, host_id: str, *, live: bool = True) -> None:
+    def __init__(self, host_id: str, *, live: bool = True, proc: Proc | None = None) -> None:
         self.host_id = host_id
+        self.proc = proc or Proc()
         self.live = live
         self.known: Memory[int, tuple[float, str, str]] = Memory(REMEMBERED)
 
@@ -29,7 +31,7 @@ class Processes:
         seen, start, identity = self.known.get(pid, (float("-inf"), "", ""))
         if now - seen < TRUSTED:
             return identity
-        current = start_of(pid)
+        current = self.start_of(pid)
         if current and current != start:
             identity = self.identify(pid, current)
         elif not current and now - seen > 60:
@@ -40,21 +42,20 @@ class Processes:
         """ECS name and executable of a running process, for the records that leave them out; {} if it is gone."""
         if not self.live:
             return {}
+        comm = self.proc.read(pid, "comm")
+        if comm is None:
+            return {}
         try:
-            with open(f"/proc/{pid}/comm", errors="backslashreplace") as comm:
-                return {"name": comm.read().strip(), "executable": os.readlink(f"/proc/{pid}/exe")}
+            executable = os.readlink(f"/proc/{pid}/exe")
         except OSError:
             return {}
+        return {"name": comm.decode("utf-8", "backslashreplace").strip(), "executable": executable}
 
     def identify(self, pid: int, start: str) -> str:
         digest = hashlib.sha256(f"{self.host_id}:{pid}:{start}".encode()).digest()
         return base64.b64encode(digest[:9]).decode()
 
-
-def start_of(pid: int) -> str:
-    """When a process began, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[19].decode()
-    except (OSError, IndexError):
-        return ""
+    def start_of(self, pid: int) -> str:
+        """When a process began, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" if it is gone."""
+        stat = self.proc.read(pid, "stat")
+        return stat.rpartition(b")")[2].split(None, 20)[19].decode() if stat else ""

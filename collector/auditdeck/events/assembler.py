@@ -6,14 +6,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import islice
 
-from auditdeck.events.record import STAMP, Payload, Record, record_of, serial
+from auditdeck.events.record import STAMP, Payload, Record, record_of
 from auditdeck.kernel.messages import AUDIT_EOE, AUDIT_PROCTITLE
+from auditdeck.memory import Memory
 
 TIMEOUT = 2.0
 IN_FLIGHT = 4096
-REMEMBERED = 8192
+REMEMBERED = 16384
 GAP_LIMIT = 100_000
 
 # Records that the kernel writes into the event of a system call lie in 1300–1899; LOGIN belongs to one as well.
@@ -75,9 +75,10 @@ class Assembler:
         self.damaged: list[Payload] = []
         self.waiting: dict[bytes, list[Payload]] = {}
         self.since: dict[bytes, float] = {}
-        self.done: dict[bytes, None] = {}
+        self.done: Memory[bytes, None] = Memory(REMEMBERED)
         self.gaps = None if log else Gaps()
         self.last = b""
+        self.prefix = b""
 
     @property
     def unsettled(self) -> bool:
@@ -102,11 +103,20 @@ class Assembler:
                 after += 1
             items = batch[place:after]
             place = after
-            key = node + b" " + payload[6:end] if node else payload[6:end]
-            if key not in self.waiting and self.is_whole(items) and self.is_new(key, payload, now):
+            stamp = head[6:-3]
+            key = node + b" " + stamp if node else stamp
+            if (
+                items[0][0] == SYSCALL
+                and self.is_whole(items, place < count)
+                and key not in self.waiting
+                and self.is_new(key, head, now)
+            ):
                 if items[-1][0] == AUDIT_EOE:
                     del items[-1]
-                ready.append(self.made(key, items, complete=True))
+                if self.last:
+                    self.end_last(ready)
+                self.counts.events += 1
+                ready.append(Event(stamp, items, True, node))
             else:
                 for item in items:
                     self.add(key, item, now, ready)
@@ -114,12 +124,10 @@ class Assembler:
             self.mark(now)
         return ready
 
-    def is_whole(self, items: list[Payload]) -> bool:
-        """All records of a system call, each once, with what ends them."""
-        if items[0][0] != SYSCALL:
-            return False
+    def is_whole(self, items: list[Payload], followed: bool) -> bool:
+        """What ends a system call is there, and every record once."""
         last = items[-1][0]
-        if last != AUDIT_EOE and not (last == AUDIT_PROCTITLE and self.title_ends):
+        if last != AUDIT_EOE and not (last == AUDIT_PROCTITLE and (self.title_ends or (self.log and followed))):
             return False
         return len(items) < 4 or len(set(items)) == len(items)
 
@@ -144,24 +152,28 @@ class Assembler:
         for key in self.waiting:
             self.since.setdefault(key, now)
 
-    def is_new(self, key: bytes, payload: bytes, now: float | None) -> bool:
-        """Notes the serial of an event that begins; False if its stamp is none."""
-        if not STAMP.fullmatch(payload, 6, payload.index(b"): ")) or not payload.startswith(b"audit("):
-            return False
-        if key in self.done:
+    def is_new(self, key: bytes, head: bytes, now: float | None) -> bool:
+        """Notes the serial of an event that begins with `audit(stamp): `; False if that is no stamp."""
+        prefix, _, number = head[:-3].rpartition(b":")
+        if prefix != self.prefix or not number.isdigit():
+            if not head.startswith(b"audit(") or not STAMP.fullmatch(head, 6, len(head) - 3):
+                return False
+            self.prefix = prefix
+        if self.gaps is None:
+            if key in self.done:
+                self.counts.late += 1
+            else:
+                self.done.keep(key, None)
+        elif not self.gaps.saw(int(number), now):
             self.counts.late += 1
-        elif self.gaps is not None:
-            self.gaps.saw(serial(key), now)
         return True
 
     def begin(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
-        if not self.is_new(key, item[1], now):
+        if not self.is_new(key, item[1][: item[1].index(b"): ") + 3], now):
             self.damaged.append(item)
             return
         if self.log:
-            last = self.waiting.get(self.last)
-            if last is not None and ends_with_title(last):
-                ready.append(self.give_out(self.last, last, complete=True))
+            self.end_last(ready)
             self.last = key
         items = self.waiting[key] = [item]
         kind = item[0]
@@ -200,21 +212,20 @@ class Assembler:
             for key, items in list(self.waiting.items())
         ]
 
+    def end_last(self, ready: list[Event]) -> None:
+        """In a log the next event has begun: one that has its title is complete."""
+        last = self.waiting.get(self.last)
+        if last is not None and ends_with_title(last):
+            ready.append(self.give_out(self.last, last, complete=True))
+        self.last = b""
+
     def give_out(self, key: bytes, items: list[Payload], *, complete: bool) -> Event:
         del self.waiting[key]
         if self.since:
             self.since.pop(key, None)
-        return self.made(key, items, complete=complete)
-
-    def made(self, key: bytes, items: list[Payload], *, complete: bool) -> Event:
         self.counts.events += 1
         if not complete:
             self.counts.incomplete += 1
-        done = self.done
-        done[key] = None
-        if len(done) > 2 * REMEMBERED:
-            for oldest in list(islice(done, REMEMBERED)):
-                del done[oldest]
         node, _, stamp = key.rpartition(b" ")
         return Event(stamp, items, complete, node)
 
@@ -234,25 +245,28 @@ class Gaps:
 
     def __init__(self, patience: float = TIMEOUT) -> None:
         self.patience = patience
-        self.last: int | None = None
+        self.next: int | None = None
         self.missing: OrderedDict[int, float] = OrderedDict()
         self.count = 0
 
-    def saw(self, number: int, now: float | None) -> None:
-        if self.last is None or number == self.last + 1:
-            self.last = number
-        elif number > self.last:
-            now = time.monotonic() if now is None else now
-            width = number - self.last - 1
-            if width + len(self.missing) > GAP_LIMIT:
-                # More than can be waited for one by one (or a reboot under a running clock): lost at once.
-                self.count += width
-            else:
-                for absent in range(self.last + 1, number):
-                    self.missing[absent] = now
-            self.last = number
-        elif number in self.missing:
-            del self.missing[number]
+    def saw(self, number: int, now: float | None) -> bool:
+        """Whether it is the first time."""
+        following = self.next
+        if number == following or following is None:
+            self.next = number + 1
+            return True
+        if number < following:
+            return self.missing.pop(number, None) is not None
+        now = time.monotonic() if now is None else now
+        width = number - following
+        if width + len(self.missing) > GAP_LIMIT:
+            # More than can be waited for one by one (or a reboot under a running clock): lost at once.
+            self.count += width
+        else:
+            for absent in range(following, number):
+                self.missing[absent] = now
+        self.next = number + 1
+        return True
 
     def settle(self, now: float) -> int:
         """The count, after what has been missing too long is given up."""

@@ -17,10 +17,10 @@ from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
-SHORT = 768
+SHORT = 512
 """What of a message lies in one block with the others; few records are longer."""
 LONG = SLOT - SHORT
-SLOTS = 256
+SLOTS = 128
 LONGEST_NAP = 0.075
 BUSY, IDLE = 1500, 400
 SO_RCVBUFFORCE = 33
@@ -62,6 +62,7 @@ class Capture:
         self.multicast = multicast
         self.overruns = 0
         self.nap = 0.0
+        self.busy = False
         self.early: list[tuple[int, bytes]] = []
         try:
             self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, m.NETLINK_AUDIT)
@@ -121,10 +122,23 @@ class Capture:
         return found
 
     def receive(self, timeout: float, nap: float) -> list[tuple[int, bytes]]:
-        if not self.poll.poll(timeout * 1000):
-            return []
-        if nap > 0:
+        found: list[tuple[int, bytes]] = []
+        if self.busy and nap > 0:
+            # More is to be expected: one sleep, without being woken by the first record.
             time.sleep(nap)
+            found = self.take_all()
+        if not found:
+            if not self.poll.poll(timeout * 1000):
+                self.busy = False
+                return []
+            if nap > 0:
+                time.sleep(nap)
+            found = self.take_all()
+        self.busy = True
+        return found
+
+    def take_all(self) -> list[tuple[int, bytes]]:
+        """What is there, without waiting."""
         found: list[tuple[int, bytes]] = []
         while True:
             count = libc.recvmmsg(self.socket.fileno(), self.slots.messages, SLOTS, socket.MSG_DONTWAIT, None)
