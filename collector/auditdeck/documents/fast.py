@@ -135,6 +135,18 @@ class Files:
 
 
 @dataclass(slots=True)
+class Form:
+    """The rest of a document, but for what the head says of the call and the ids of the process: what stands before
+    and behind the two. `own` is what of it goes to auditdeck.*."""
+
+    before: bytes
+    process: bytes
+    result: bytes
+    rest: bytes
+    own: bytes
+
+
+@dataclass(slots=True)
 class Peer:
     """What a connect's address, transport and result make of its document."""
 
@@ -180,7 +192,7 @@ class Encoder:
         self.ids: Memory[bytes, Ids] = Memory(REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(REMEMBERED)
         self.commands: Memory[bytes, bytes] = Memory(REMEMBERED)
-        self.files: Memory[tuple[Any, ...], Files] = Memory(REMEMBERED)
+        self.forms: Memory[tuple[Any, ...], Form] = Memory(REPEATED)
         self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
         self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
         self.repeated: Memory[tuple[bytes, bytes, bytes], Repeated] = Memory(REPEATED)
@@ -257,14 +269,14 @@ class Encoder:
         end = payload.find(b" auid=", middle)
         if kind != SYSCALL or middle < 0 or end < 0:
             return None
-        raw = payload[end:]
-        tail = self.tails.get(raw) or self.read_tail(raw)
         raw = payload[start:middle]
         head = self.heads.get(raw) or self.read_head(raw)
         raw = payload[middle:end]
         ids = self.ids.get(raw)
         if ids is None or self.now > ids.until:
             ids = self.read_ids(raw)
+        raw = payload[end:]
+        tail = self.tails.get(raw) or self.read_tail(raw)
         if tail is None or head is None or ids is None:
             return None
         # Without arguments it is a socketcall(2), whose own record has them.
@@ -272,67 +284,78 @@ class Encoder:
             if head.result >= 0:
                 self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
             return (b"", b""), None
-        return self.put_together(event, start, head, tail, ids, connect)
-
-    def put_together(
-        self, event: Event, start: int, head: Head, tail: Tail, ids: Ids, connect: Connect | None
-    ) -> tuple[Pieces, Repeated | None] | None:
-        address = titled = command = b""
-        named: list[Payload] = []
-        for item in event.items[1:]:
-            kind, payload = item
-            if kind == PROCTITLE:
-                raw = payload[start:]
-                titled = self.titles.get(raw) or self.read_title(raw)
-            elif kind == SOCKADDR:
-                address = payload[start:]
-            elif kind == EXECVE and not command:
-                raw = payload[start:]
-                command = self.commands.get(raw) or self.read_command(raw)
-            elif kind in (CWD, PATH):
-                named.append((kind, payload[start:]))
-            else:
-                return None
-        what, result, data, more = head.event, head.auditd, joined(head.data, tail.data), b""
-        cwd = paths = own = execution = b""
         repeated = None
+        others = [(kind, payload[start:]) for kind, payload in event.items[1:]]
+        address = next((raw for kind, raw in others if kind == SOCKADDR), b"")
         if head.meaning.object == "socket" or address:
-            to = self.address(address, head) if not named else None
+            to = self.address(address, head)
             if to is None:
                 return None
             if connect is None:
                 connect = self.context.network.connected(ids.pid, head.descriptor, to[1], head.result)
-            peer = self.peer(address, to[0], connect, head)
-            what, result, more, own, thing = peer.event, peer.auditd, peer.parts, peer.own, peer.object
-            data = joined(data, peer.data)
             repeated = Repeated(head.descriptor, head.result, to[1], ids, {})
+        key = (head.event, head.auditd, head.executes, raw, connect, *others)
+        form = self.forms.get(key) or self.read_form(key, head, tail, connect, others)
+        if form is None:
+            return None
+        pieces = self.pieces(form, head, tail, ids)
+        if repeated is not None and connect is not None:
+            repeated.pieces[connect] = pieces
+        return pieces, repeated
+
+    def pieces(self, form: Form, head: Head, tail: Tail, ids: Ids) -> Pieces:
+        own, execution = form.own, b""
+        if head.own or ids.own or self.context.labels.rules:
+            own = joined(own, head.own, ids.own, self.labels(ids, tail))
+        if head.executes and self.context.executions is not None:
+            found = self.context.executions.of(ids.pid)
+            execution = b"," + inner(found) if found else b""
+        before = b"".join((form.before, ids.process, execution, form.process))
+        end = b',"auditdeck":{' + own + b"}}" if own else b"}"
+        return before, b"".join((form.result, head.data, form.rest, ids.container, end))
+
+    def read_form(
+        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, others: list[Payload]
+    ) -> Form | None:
+        address = titled = command = cwd = paths = b""
+        named: list[Payload] = []
+        for kind, raw in others:
+            if kind == PROCTITLE:
+                titled = self.titles.get(raw) or self.read_title(raw)
+            elif kind == SOCKADDR:
+                address = raw
+            elif kind == EXECVE and not command:
+                command = self.commands.get(raw) or self.read_command(raw)
+            elif kind in (CWD, PATH):
+                named.append((kind, raw))
+            else:
+                return None
+        what, result, data, own = head.event, head.auditd, tail.data, tail.own
+        if connect is not None:
+            if named:
+                return None
+            peer = self.peer(address, connect, head)
+            what, result, more, thing = peer.event, peer.auditd, peer.parts, peer.object
+            data, own = joined(data, peer.data), joined(peer.own, own)
         else:
-            key = (head.meaning.action, head.executes, *named)
-            files = self.files.get(key) or self.read_files(key, named, head)
+            files = self.read_files(named, head)
             if files is None:
                 return None
-            own, cwd, paths, more, thing = files.own, files.cwd, files.paths, files.file, files.object
-            if head.executes and self.context.executions is not None:
-                execution = inner(self.context.executions.of(ids.pid))
-        if head.own or tail.own or ids.own or self.context.labels.rules:
-            own = joined(own, head.own, tail.own, ids.own, self.labels(ids, tail))
-        before = b"".join(
-            (
-                b'",', what, b"},", self.host,
-                b',"process":{', joined(ids.process, tail.process, command, execution, titled, cwd), b"},",
-                tail.user, b',"auditd":{"sequence":',
-            )
+            cwd, paths, more, thing, own = files.cwd, files.paths, files.file, files.object, joined(files.own, own)
+        program = joined(tail.process, command, titled, cwd)
+        form = Form(
+            b"".join((b'",', what, b"},", self.host, b',"process":{')),
+            b"".join((b"," if program else b"", program, b"},", tail.user, b',"auditd":{"sequence":')),
+            b"".join((result, tail.session, b',"data":{')),
+            b"".join(
+                (
+                    b"," if data else b"", data, b"}", paths, b',"summary":{',
+                    joined(tail.actor, thing, tail.how), b"}}", tail.tags, more,
+                )
+            ),
+            own,
         )  # fmt: skip
-        behind = b"".join(
-            (
-                result, tail.session, b',"data":{', data, b"}", paths,
-                b',"summary":{', joined(tail.actor, thing, tail.how), b"}}",
-                tail.tags, more, ids.container, b',"auditdeck":{' + own + b"}" if own else b"", b"}",
-            )
-        )  # fmt: skip
-        if repeated is not None and connect is not None:
-            repeated.pieces[connect] = (before, behind)
-        return (before, behind), repeated
+        return self.forms.keep(key, form) if sum(len(raw) for _, raw in others) <= BIGGEST else form
 
     def labels(self, ids: Ids, tail: Tail) -> bytes:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
@@ -406,8 +429,7 @@ class Encoder:
         made = inner(command_of([body], self.context.arguments_limit))
         return self.commands.keep(raw, made) if len(raw) <= BIGGEST else made
 
-    def read_files(self, key: tuple[Any, ...], named: list[Payload], head: Head) -> Files | None:
-        """`key` holds the action beside the records: which path is the event's file depends on it."""
+    def read_files(self, named: list[Payload], head: Head) -> Files | None:
         meaning = head.meaning
         if meaning.primary or any(ENRICHMENT in body for _, body in named):
             return None
@@ -423,14 +445,13 @@ class Encoder:
             found = file_of(main, cwd)
             file = b',"file":' + orjson.dumps(found)
             thing["primary"] = found["path"]
-        files = Files(
+        return Files(
             b'"script":' + orjson.dumps(script) if script else b"",
             inner({"working_directory": cwd}) if cwd else b"",
             b',"paths":' + orjson.dumps(paths) if paths else b"",
             file,
             b'"object":' + orjson.dumps({name: value for name, value in thing.items() if value}) if thing else b"",
         )
-        return self.files.keep(key, files) if sum(len(body) for _, body in named) <= BIGGEST else files
 
     def address(self, raw: bytes, head: Head) -> tuple[sockaddr.SocketAddress, tuple[str, int]] | None:
         """The other end of a connect to an internet address; None for all other socket calls."""
@@ -444,9 +465,9 @@ class Encoder:
             address = self.addresses.keep(raw, sockaddr.parse(bytes.fromhex(found)))
         return (address, (address.ip, address.port or 0)) if address.ip else None
 
-    def peer(self, raw: bytes, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
+    def peer(self, raw: bytes, connect: Connect, head: Head) -> Peer:
         key = (raw, connect, head.outcome, head.result == 0)
-        return self.peers.get(key) or self.peers.keep(key, self.read_peer(address, connect, head))
+        return self.peers.get(key) or self.peers.keep(key, self.read_peer(self.addresses[raw], connect, head))
 
     def read_peer(self, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
         result = {"success": "success", "failure": "fail"}.get(head.outcome, head.outcome)
