@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from auditdeck.errors import KernelError as KernelError
     from auditdeck.errors import RuleError as RuleError
     from auditdeck.events.assembler import Assembler as Assembler
-    from auditdeck.events.assembler import Event as Event
+    from auditdeck.events.event import Event as Event
     from auditdeck.events.fields import arguments as arguments
     from auditdeck.events.fields import fields as fields
     from auditdeck.events.record import Record as Record

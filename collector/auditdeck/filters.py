@@ -14,7 +14,7 @@ from auditdeck.config import Filter
 from auditdeck.enrich.users import Users
 from auditdeck.errors import SettingsError
 from auditdeck.events import sockaddr
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import fields
 from auditdeck.events.record import TYPE_NUMBERS
 from auditdeck.kernel.architecture import NAMES

@@ -24,8 +24,9 @@ from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
-from auditdeck.events.assembler import SYSCALL, Assembler, Event
-from auditdeck.events.record import Payload, milliseconds
+from auditdeck.events.assembler import Assembler
+from auditdeck.events.event import Event
+from auditdeck.events.record import Payload
 from auditdeck.filters import make_filters
 from auditdeck.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.kernel.capture import Capture
@@ -49,7 +50,7 @@ QUIET_STATUS = 5.0
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
-Batch = list[Payload]
+Batch = list[bytes | Payload]
 logger = logging.getLogger("auditdeck")
 
 
@@ -65,7 +66,7 @@ class Pipeline:
         self.ended = threading.Event()
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
-        self.queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self.queue: SimpleQueue[tuple[Batch, int] | None] = SimpleQueue()
         self.received = 0
         self.decoded = 0
         self.decoding = threading.Lock()
@@ -87,6 +88,8 @@ class Pipeline:
                 receive_buffer=kernel.receive_buffer,
                 mode=kernel.mode,
                 take_over=kernel.take_over,
+                # Types are chosen record by record.
+                compiled=not self.chooses_types,
             )
         except BaseException:
             self.writer.close()
@@ -102,6 +105,7 @@ class Pipeline:
                 }
             )
             self.load_rules()
+            self.capture.title_ends = self.without_eoe
         except BaseException:
             self.session.close()
             self.writer.close()
@@ -177,15 +181,16 @@ class Pipeline:
         while not self.stopping.is_set():
             batch = self.capture.records(0.5)
             if batch:
-                if len(batch) <= AT_ONCE and not self.queued and self.decoding.acquire(blocking=False):
+                count = self.capture.count
+                if count <= AT_ONCE and not self.queued and self.decoding.acquire(blocking=False):
                     try:
-                        self.received += len(batch)
-                        self.work(batch)
+                        self.received += count
+                        self.work(batch, count)
                     finally:
                         self.decoding.release()
                 else:
-                    self.received += len(batch)
-                    self.queue.put(batch)
+                    self.received += count
+                    self.queue.put((batch, count))
             self.counters.overruns = self.capture.overruns
             while self.queued > QUEUE_LIMIT and not self.stopping.is_set():
                 time.sleep(0.01)
@@ -193,33 +198,41 @@ class Pipeline:
     def decode(self) -> None:
         while True:
             try:
-                batch = self.queue.get(timeout=0.25 if self.assembler.unsettled else 1.0)
+                waiting = self.queue.get(timeout=0.25 if self.assembler.unsettled else 1.0)
             except Empty:
-                batch = []
+                waiting = ([], 0)
             with self.decoding:
-                if batch is None:
+                if waiting is None:
                     self.write(self.assembler.close())
                     return
-                self.work(batch)
+                self.work(*waiting)
 
-    def work(self, batch: Batch) -> None:
-        """One thread at a time, and batches in their order."""
+    def work(self, batch: Batch, count: int) -> None:
+        """A batch of `count` records: one thread at a time, and batches in their order."""
         self.context.refresh()
+        self.counters.records += count
         self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
-        self.decoded += len(batch)
+        self.decoded += count
+
+    @property
+    def chooses_types(self) -> bool:
+        wanted = self.settings.documents
+        return wanted.min_type > 0 or wanted.max_type < ALL_TYPES
 
     def assemble(self, batch: Batch) -> list[Event]:
-        self.counters.records += len(batch)
-        wanted = self.settings.documents
-        if wanted.min_type > 0 or wanted.max_type < ALL_TYPES:
-            kept = [item for item in batch if wanted.min_type <= item[0] <= wanted.max_type or item[0] == AUDIT_EOE]
+        if self.chooses_types:
+            kept = [item for item in batch if isinstance(item, bytes) or self.is_chosen(item[0])]
             self.counters.filtered += len(batch) - len(kept)
             batch = kept
-        ready = self.assembler.feed(batch)
+        ready = self.assembler.feed_mixed(batch)
         if self.assembler.damaged:
             self.keep_damaged(self.assembler.damaged)
             self.assembler.damaged.clear()
         return ready
+
+    def is_chosen(self, kind: int) -> bool:
+        wanted = self.settings.documents
+        return wanted.min_type <= kind <= wanted.max_type or kind == AUDIT_EOE
 
     def keep_damaged(self, items: list[Payload]) -> None:
         self.counters.damaged += len(items)
@@ -250,9 +263,9 @@ class Pipeline:
                 self.on_line(line)
         self.writer.append(lines)
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
-        first = next((event for event in events if event.items[0][0] == SYSCALL), None)
+        first = next((event for event in events if event.is_call), None)
         if first is not None:
-            lag = time.time() - milliseconds(first.stamp) / 1000
+            lag = time.time() - float(first.moment)
             self.counters.lag = round(max(self.counters.lag, lag), 3)
         counts = self.assembler.counts
         self.counters.events = counts.events
@@ -396,6 +409,6 @@ class Pipeline:
             batch = capture.records(0.1)
             if not batch:
                 break
-            self.received += len(batch)
-            self.queue.put(batch)
+            self.received += capture.count
+            self.queue.put((batch, capture.count))
         self.ask_kernel()

@@ -17,7 +17,8 @@ from auditdeck.documents.context import offline_context
 from auditdeck.documents.fast import Encoder
 from auditdeck.documents.lines import interpreted_lines
 from auditdeck.enrich.users import Users
-from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.assembler import Assembler
+from auditdeck.events.event import Event
 from tests.unit.test_documents import mutated
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -38,12 +38,12 @@ def recorded(kernel: AuditSocket, rules: Path) -> Iterator[Recording]:
     """Loads the rules and records until the block ends."""
     recording = Recording()
     stopping = threading.Event()
-    capture = Capture(receive_buffer=16 << 20, multicast=False)
+    capture = Capture(receive_buffer=16 << 20, multicast=False, compiled=False)
     capture.register(kernel, enabled=1, backlog_limit=8192)
 
     def receive() -> None:
         while not stopping.is_set():
-            recording.payloads.extend(capture.records(0.05))
+            recording.payloads.extend(item for item in capture.records(0.05) if isinstance(item, tuple))
 
     thread = threading.Thread(target=receive)
     thread.start()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.assembler import Assembler
+from auditdeck.events.event import Event
 from auditdeck.events.record import Payload
 
 SYSCALL, PATH, CWD, PROCTITLE, EOE, USER_LOGIN = 1300, 1302, 1307, 1327, 1320, 1112

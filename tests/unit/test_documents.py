@@ -21,7 +21,7 @@ from auditdeck.enrich.host import Host
 from auditdeck.enrich.network import Network
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.kernel.tables.record_types import RECORD_TYPES
 from auditdeck.kernel.tables.syscalls import SYSCALLS
 

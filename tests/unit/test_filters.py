@@ -11,7 +11,7 @@ import pytest
 from auditdeck.config import Filter
 from auditdeck.enrich.users import Users
 from auditdeck.errors import SettingsError
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.filters import Filters, make_filters
 
 STAMP = b"1700000000.123:7"

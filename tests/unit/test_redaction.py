@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditdeck.errors import SettingsError
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import arguments, raw_arguments, raw_fields
 from auditdeck.events.redaction import EXECVE, PROCTITLE, USER_CMD, Redactor, encoded, encoded_arguments, redactor
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,8 +15,10 @@ from auditdeck.commands.options import Shared, shared
 from auditdeck.documents.context import Context, offline_context
 from auditdeck.documents.fast import Encoder
 from auditdeck.errors import AuditdeckError
-from auditdeck.events.assembler import Assembler, Event
+from auditdeck.events.assembler import Assembler
+from auditdeck.events.event import Event
 from auditdeck.events.record import STAMP, Payload, milliseconds, read_line
+from auditdeck.native import Left, native
 
 BATCH = 1 << 20
 
@@ -29,25 +32,61 @@ class Reading:
     first: list[str] = field(default_factory=list)
     assembler: Assembler = field(default_factory=lambda: Assembler(log=True))
 
-    def events(self, lines: BinaryIO) -> Iterator[Event]:
-        number = 0
-        while batch := lines.readlines(BATCH):
-            for node, payloads in self.runs(batch, number):
-                # The log's own clock tells which events waited too long.
-                now = milliseconds(payloads[-1][1][6:]) / 1000 if payloads else 0.0
-                yield from self.assembler.feed(payloads, now, node)
-                yield from self.assembler.flush(now)
-                for _, payload in self.assembler.damaged:
-                    self.damage(payload, 0)
-                self.assembler.damaged.clear()
-            number += len(batch)
+    def events(self, lines: BinaryIO, *, compiled: bool = True) -> Iterator[Event]:
+        number, quick = 0, native() if compiled else None
+        while block := lines.read(BATCH) + lines.readline():
+            at = 0
+            while at < len(block):
+                end, taken = quick.read_log(block, at) if quick else (at, None)
+                if taken and end > at:
+                    yield from self.mixed(taken.items, number)
+                    number += taken.records
+                else:
+                    # One line that is too long for the quick way, or all that is there.
+                    end = block.find(b"\n", at) + 1 if quick else 0
+                    rest = BytesIO(block[at : end or len(block)]).readlines()
+                    yield from self.plain(list(enumerate(rest, number + 1)))
+                    number += len(rest)
+                    end = end or len(block)
+                at = end
         yield from self.assembler.close()
 
-    def runs(self, lines: list[bytes], number: int) -> Iterator[tuple[bytes, list[Payload]]]:
+    def mixed(self, items: list[bytes | Left], number: int) -> Iterator[Event]:
+        """Whole events, and the lines that were left over."""
+        whole, left = list[bytes](), list[tuple[int, bytes]]()
+        for item in items:
+            if isinstance(item, bytes):
+                yield from self.plain(left)
+                left.clear()
+                whole.append(item)
+            else:
+                yield from self.whole(whole)
+                whole.clear()
+                left.append((number + item[1] + 1, item[2]))
+        yield from self.whole(whole)
+        yield from self.plain(left)
+
+    def whole(self, entries: list[bytes]) -> Iterator[Event]:
+        if entries:
+            now = float(entries[-1].partition(b"\x1f")[0])
+            yield from self.assembler.feed_mixed(entries, now)
+            yield from self.assembler.flush(now)
+
+    def plain(self, lines: list[tuple[int, bytes]]) -> Iterator[Event]:
+        """From lines with their numbers."""
+        for node, payloads in self.runs(lines):
+            # The log's own clock tells which events waited too long.
+            now = milliseconds(payloads[-1][1][6:]) / 1000 if payloads else 0.0
+            yield from self.assembler.feed(payloads, now, node)
+            yield from self.assembler.flush(now)
+            for _, payload in self.assembler.damaged:
+                self.damage(payload, 0)
+            self.assembler.damaged.clear()
+
+    def runs(self, lines: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, list[Payload]]]:
         """The records of a stretch of lines that name the same node."""
         current, payloads = b"", list[Payload]()
-        for line in lines:
-            number += 1
+        for number, line in lines:
             found = read_line(line)
             if found is None or not STAMP.match(found[2], 6):
                 if line.strip():

@@ -20,7 +20,7 @@ from auditdeck.documents.paths import absolute, file_of, main_path, path_of, scr
 from auditdeck.documents.people import user_of
 from auditdeck.documents.sockets import describe_socket
 from auditdeck.documents.syscalls import Call, integer, read_call, read_uring
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import arguments, fields, title
 from auditdeck.events.record import Record, milliseconds, serial, type_name
 

@@ -44,7 +44,7 @@ from auditdeck.documents.syscalls import Call, read_call, signed32
 from auditdeck.enrich.network import Connect
 from auditdeck.enrich.processes import TRUSTED
 from auditdeck.events import sockaddr
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import fields, title
 from auditdeck.events.record import ENRICHMENT, Payload
 from auditdeck.memory import Memory
@@ -54,6 +54,7 @@ SOCKET_KEY = "netconns_socket"
 REMEMBERED = 8192
 REPEATED = 2048
 EVENT_ID = b',"event":{"id":"'
+CALL, ADDRESS = b"%d " % SYSCALL, b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
@@ -195,7 +196,7 @@ class Encoder:
         self.forms: Memory[tuple[Any, ...], Form] = Memory(REPEATED)
         self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
         self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
-        self.repeated: Memory[tuple[bytes, bytes, bytes], Repeated] = Memory(REPEATED)
+        self.repeated: Memory[bytes, Repeated] = Memory(REPEATED)
 
     def encode(self, event: Event) -> bytes:
         """The event's document; b"" for one that only told a socket's protocol."""
@@ -223,59 +224,57 @@ class Encoder:
 
     def quick(self, event: Event) -> bytes | None:
         """None for an event of a form that is left to the plain way."""
-        items = event.items
-        start = len(event.stamp) + 9
-        key = None
-        if len(items) == 3 and items[1][0] == SOCKADDR and not self.context.labels.rules:
-            key = (items[0][1][start:], items[1][1][start:], items[2][1][start:])
-            known = self.repeated.get(key)
-            if known is not None and self.now < known.ids.until:
-                connect = self.context.network.connected(known.ids.pid, known.descriptor, known.to, known.result)
-                pieces = known.pieces.get(connect)
-                if pieces is None:
-                    found = self.read(event, start, connect)
-                    if found is None:
-                        return None
-                    pieces = known.pieces[connect] = found[0]
-                return self.line(event.stamp, pieces)
-        found = self.read(event, start)
+        text = event.text or event.packed()
+        known = self.repeated.get(text)
+        if known is not None and self.now < known.ids.until:
+            connect = self.context.network.connected(known.ids.pid, known.descriptor, known.to, known.result)
+            pieces = known.pieces.get(connect)
+            if pieces is None:
+                found = self.read(text, connect)
+                if found is None:
+                    return None
+                pieces = known.pieces[connect] = found[0]
+            return self.line(event, pieces)
+        found = self.read(text)
         if found is None:
             return None
         pieces, repeated = found
-        if key is not None and repeated is not None and sum(map(len, key)) <= BIGGEST:
-            self.repeated.keep(key, repeated)
-        return self.line(event.stamp, pieces)
+        if repeated is not None and len(text) <= BIGGEST and not self.context.labels.rules:
+            self.repeated.keep(text, repeated)
+        return self.line(event, pieces)
 
-    def line(self, stamp: bytes, pieces: Pieces) -> bytes:
+    def line(self, event: Event, pieces: Pieces) -> bytes:
         before, behind = pieces
         if not before:
             return b""
-        moment, _, serial = stamp.partition(b":")
-        if moment != self.moment:
-            self.begin(moment)
-        return b"".join((self.prefix, stamp, before, serial, behind))
+        if event.moment != self.moment:
+            self.begin(event.moment)
+        serial = event.serial
+        return b"".join((self.prefix, serial, before, serial, behind))
 
     def begin(self, moment: bytes) -> None:
         """A new millisecond."""
         self.moment = moment
         seconds, _, rest = moment.partition(b".")
         time = f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.".encode() + rest
-        self.prefix = b'{"@timestamp":"' + time + ECS + EVENT_ID
+        self.prefix = b'{"@timestamp":"' + time + ECS + EVENT_ID + moment + b":"
 
-    def read(self, event: Event, start: int, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
+    def read(self, text: bytes, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
         """The pieces of a document; with what is needed to know it again, for a connect."""
-        kind, payload = event.items[0]
-        middle = payload.find(b" ppid=", start)
-        end = payload.find(b" auid=", middle)
-        if kind != SYSCALL or middle < 0 or end < 0:
+        middle = text.find(b" ppid=")
+        end = text.find(b" auid=", middle)
+        newline = text.find(b"\n", end)
+        if middle < 0 or end < 0 or not text.startswith(CALL) or text.find(b"\n", 0, end) >= 0:
             return None
-        raw = payload[start:middle]
+        if newline < 0:
+            newline = len(text)
+        raw = text[5:middle]
         head = self.heads.get(raw) or self.read_head(raw)
-        raw = payload[middle:end]
+        raw = text[middle:end]
         ids = self.ids.get(raw)
         if ids is None or self.now > ids.until:
             ids = self.read_ids(raw)
-        raw = payload[end:]
+        raw = text[end:newline]
         tail = self.tails.get(raw) or self.read_tail(raw)
         if tail is None or head is None or ids is None:
             return None
@@ -285,17 +284,17 @@ class Encoder:
                 self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
             return (b"", b""), None
         repeated = None
-        others = [(kind, payload[start:]) for kind, payload in event.items[1:]]
-        address = next((raw for kind, raw in others if kind == SOCKADDR), b"")
-        if head.meaning.object == "socket" or address:
-            to = self.address(address, head)
+        rest = text[newline:]
+        place = rest.find(ADDRESS)
+        if place >= 0 or head.meaning.object == "socket":
+            to = self.address(rest[place + 6 :].partition(b"\n")[0] if place >= 0 else b"", head)
             if to is None:
                 return None
             if connect is None:
                 connect = self.context.network.connected(ids.pid, head.descriptor, to[1], head.result)
             repeated = Repeated(head.descriptor, head.result, to[1], ids, {})
-        key = (head.event, head.auditd, head.executes, raw, connect, *others)
-        form = self.forms.get(key) or self.read_form(key, head, tail, connect, others)
+        key = (head.event, head.auditd, head.executes, raw, connect, rest)
+        form = self.forms.get(key) or self.read_form(key, head, tail, connect, rest)
         if form is None:
             return None
         pieces = self.pieces(form, head, tail, ids)
@@ -315,14 +314,15 @@ class Encoder:
         return before, b"".join((form.result, head.data, form.rest, ids.container, end))
 
     def read_form(
-        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, others: list[Payload]
+        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, rest: bytes
     ) -> Form | None:
         address = titled = command = cwd = paths = b""
         named: list[Payload] = []
-        for kind, raw in others:
+        for line in rest.split(b"\n")[1:]:
+            kind, raw = int(line[:4]), line[5:]
             if kind == PROCTITLE:
                 titled = self.titles.get(raw) or self.read_title(raw)
-            elif kind == SOCKADDR:
+            elif kind == SOCKADDR and not address:
                 address = raw
             elif kind == EXECVE and not command:
                 command = self.commands.get(raw) or self.read_command(raw)
@@ -355,7 +355,7 @@ class Encoder:
             ),
             own,
         )  # fmt: skip
-        return self.forms.keep(key, form) if sum(len(raw) for _, raw in others) <= BIGGEST else form
+        return self.forms.keep(key, form) if len(rest) <= BIGGEST else form
 
     def labels(self, ids: Ids, tail: Tail) -> bytes:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from auditdeck.documents import interpret
 from auditdeck.enrich.users import Users
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import NESTED, text, unhex
 from auditdeck.events.record import Record, milliseconds, serial, type_name
 from auditdeck.kernel.architecture import NAMES

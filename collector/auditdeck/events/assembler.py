@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auditdeck.events.record import STAMP, Payload, Record, record_of
+from auditdeck.events.event import Event, Packed
+from auditdeck.events.record import STAMP, Payload
 from auditdeck.kernel.messages import AUDIT_EOE, AUDIT_PROCTITLE
 from auditdeck.memory import Memory
 
@@ -21,21 +23,6 @@ GAP_LIMIT = 100_000
 FIRST_COMPOUND, LAST_COMPOUND, LOGIN = 1300, 1899, 1006
 SYSCALL, URINGOP = 1300, 1336
 SETTLED = 0.1
-
-
-@dataclass(slots=True)
-class Event:
-    """All records of one stamp, as they came. `complete` is false if a timeout or the limit ended the wait for more;
-    `node` is the host that a log of several hosts names, b"" for this one."""
-
-    stamp: bytes
-    items: list[Payload]
-    complete: bool = True
-    node: bytes = b""
-
-    @property
-    def records(self) -> list[Record]:
-        return [record_of(kind, payload) for kind, payload in self.items]
 
 
 @dataclass(slots=True)
@@ -124,6 +111,30 @@ class Assembler:
             self.mark(now)
         return ready
 
+    def feed_mixed(self, batch: Sequence[bytes | Payload], now: float | None = None) -> list[Event]:
+        """A batch whose whole events were put together already, by `native`; the rest are records as in `feed`."""
+        ready: list[Event] = []
+        rest: list[Payload] = []
+        gaps = self.gaps
+        for entry in batch:
+            if isinstance(entry, tuple):
+                rest.append(entry)
+                continue
+            if rest:
+                ready += self.feed(rest, now)
+                rest = []
+            moment, serial, text = entry.split(b"\x1f", 2)
+            number = int(serial)
+            if gaps is not None and number == gaps.next:
+                gaps.next = number + 1
+            else:
+                self.note(moment + b":" + serial, number, now)
+            if self.last:
+                self.end_last(ready)
+            self.counts.events += 1
+            ready.append(Packed(moment, serial, text))
+        return ready + self.feed(rest, now) if rest else ready
+
     def is_whole(self, items: list[Payload], followed: bool) -> bool:
         """What ends a system call is there, and every record once."""
         last = items[-1][0]
@@ -159,14 +170,18 @@ class Assembler:
             if not head.startswith(b"audit(") or not STAMP.fullmatch(head, 6, len(head) - 3):
                 return False
             self.prefix = prefix
+        self.note(key, int(number), now)
+        return True
+
+    def note(self, key: bytes, number: int, now: float | None) -> None:
+        """The serial of an event that begins."""
         if self.gaps is None:
             if key in self.done:
                 self.counts.late += 1
             else:
                 self.done.keep(key, None)
-        elif not self.gaps.saw(int(number), now):
+        elif not self.gaps.saw(number, now):
             self.counts.late += 1
-        return True
 
     def begin(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
         if not self.is_new(key, item[1][: item[1].index(b"): ") + 3], now):

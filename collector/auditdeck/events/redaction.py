@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from auditdeck.errors import SettingsError
-from auditdeck.events.assembler import Event
+from auditdeck.events.event import Event
 from auditdeck.events.fields import raw_arguments, raw_fields
 from auditdeck.events.record import ENRICHMENT, Payload
 

@@ -12,8 +12,10 @@ import struct
 import time
 
 from auditdeck.errors import KernelError
+from auditdeck.events.record import Payload
 from auditdeck.kernel import messages as m
 from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
+from auditdeck.native import Native, native
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
@@ -25,6 +27,8 @@ LONGEST_NAP = 0.075
 BUSY, IDLE = 1500, 400
 SO_RCVBUFFORCE = 33
 AUDIT_LOGIN = 1006
+AT_MOST = 50_000
+"""Records that are taken at once, about a second's worth, so that what follows is fed steadily."""
 
 
 class Iovec(ctypes.Structure):
@@ -55,15 +59,19 @@ libc = ctypes.CDLL(None, use_errno=True)
 class Capture:
     """Records from the kernel, as the audit daemon (unicast) or beside one (multicast, AUDIT_NLGRP_READLOG).
 
-    `overruns` counts how often the kernel said ENOBUFS: records that did not fit into the receive buffer.
+    `overruns` counts how often the kernel said ENOBUFS: records that did not fit into the receive buffer. With
+    `compiled` what C can do is left to `native`; `title_ends` as in Assembler.
     """
 
-    def __init__(self, *, receive_buffer: int, multicast: bool) -> None:
+    def __init__(self, *, receive_buffer: int, multicast: bool, compiled: bool = True) -> None:
         self.multicast = multicast
-        self.overruns = 0
+        self.title_ends = False
+        self.native = native() if compiled else None
+        self.count = self.overruns = 0
+        self.answered = False
         self.nap = 0.0
         self.busy = False
-        self.early: list[tuple[int, bytes]] = []
+        self.early: list[bytes | Payload] = []
         try:
             self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, m.NETLINK_AUDIT)
             self.socket.bind((0, 1 << (m.AUDIT_NLGRP_READLOG - 1) if multicast else 0))
@@ -73,6 +81,7 @@ class Capture:
         self.socket.setblocking(False)
         self.poll = select.poll()
         self.poll.register(self.socket, select.POLLIN)
+        self.descriptor = self.socket.fileno()
         self.slots = Slots()
 
     def close(self) -> None:
@@ -86,11 +95,11 @@ class Capture:
         self.socket.send(status_message({"pid": os.getpid(), **settings}, 1))
         deadline = time.monotonic() + ANSWER_TIMEOUT
         while time.monotonic() < deadline:
-            for kind, data in self.receive(0.1, nap=0):
-                if kind != m.NLMSG_ERROR:
-                    self.early.append((kind, data))
+            for item in self.receive(0.1, nap=0):
+                if isinstance(item, bytes) or item[0] != m.NLMSG_ERROR:
+                    self.early.append(item)
                     continue
-                (code,) = struct.unpack_from("=i", data)
+                (code,) = struct.unpack_from("=i", item[1])
                 if -code == errno.EEXIST:
                     raise daemon_running(control.status().pid)
                 if code:
@@ -103,26 +112,29 @@ class Capture:
         with contextlib.suppress(OSError):
             self.socket.send(status_message({"pid": 0}, 2))
 
-    def records(self, timeout: float) -> list[tuple[int, bytes]]:
-        """What has arrived, as (record type, payload); [] after `timeout` seconds without any.
+    def records(self, timeout: float) -> list[bytes | Payload]:
+        """What has arrived, as (record type, payload), and whole events as `native` gives them; [] after `timeout`
+        seconds without any. `count` is then the number of records.
 
         Sleeps a while after the first sign of life, longer when little comes, so that one wake-up serves many records.
         """
         found = self.receive(timeout, self.nap)
+        if self.count > BUSY:
+            self.nap /= 2
+        elif self.count < IDLE:
+            self.nap = min(LONGEST_NAP, self.nap + LONGEST_NAP / 8)
         if self.early:
             found = self.early + found
-        self.early = []
-        if self.slots.answers:
-            self.slots.answers = False
-            found = [(kind, data) for kind, data in found if kind >= m.AUDIT_FIRST_RECORD or kind == AUDIT_LOGIN]
-        if len(found) > BUSY:
-            self.nap /= 2
-        elif len(found) < IDLE:
-            self.nap = min(LONGEST_NAP, self.nap + LONGEST_NAP / 8)
+            self.count += len(self.early)
+            self.early = []
+        if self.answered:
+            self.answered = False
+            found = [item for item in found if isinstance(item, bytes) or is_record(item[0])]
         return found
 
-    def receive(self, timeout: float, nap: float) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = []
+    def receive(self, timeout: float, nap: float) -> list[bytes | Payload]:
+        found: list[bytes | Payload] = []
+        self.count = 0
         if self.busy and nap > 0:
             # More is to be expected: one sleep, without being woken by the first record.
             time.sleep(nap)
@@ -137,12 +149,32 @@ class Capture:
         self.busy = True
         return found
 
-    def take_all(self) -> list[tuple[int, bytes]]:
+    def take_all(self) -> list[bytes | Payload]:
         """What is there, without waiting."""
-        found: list[tuple[int, bytes]] = []
+        return self.take_packed(self.native) if self.native else self.take_plain(self.slots)
+
+    def take_packed(self, native: Native) -> list[bytes | Payload]:
+        found: list[bytes | Payload] = []
         while True:
-            count = libc.recvmmsg(self.socket.fileno(), self.slots.messages, SLOTS, socket.MSG_DONTWAIT, None)
-            if count < 0:
+            taken = native.receive(self.descriptor, title_ends=self.title_ends)
+            self.count += taken.records
+            self.overruns += taken.overruns
+            if taken.failed:
+                raise explain(taken.failed, "receive audit records")
+            for item in taken.items:
+                if isinstance(item, tuple):
+                    self.answered |= not is_record(item[0])
+                    found.append((item[0], item[2]))
+                else:
+                    found.append(item)
+            if not taken.more or self.count > AT_MOST:
+                return found
+
+    def take_plain(self, slots: Slots) -> list[bytes | Payload]:
+        found: list[bytes | Payload] = []
+        while True:
+            got = libc.recvmmsg(self.descriptor, slots.messages, SLOTS, socket.MSG_DONTWAIT, None)
+            if got < 0:
                 code = ctypes.get_errno()
                 if code in (errno.EAGAIN, errno.EINTR):
                     return found
@@ -150,16 +182,22 @@ class Capture:
                     self.overruns += 1
                     continue
                 raise explain(code, "receive audit records")
-            found += self.slots.take(count)
-            # Not more than about a second's worth at once, so that what follows is fed steadily.
-            if count < SLOTS or len(found) > 50_000:
+            found += slots.take(got)
+            self.answered |= slots.answers
+            self.count += got
+            if got < SLOTS or self.count > AT_MOST:
                 return found
+
+
+def is_record(kind: int) -> bool:
+    """The kernel's answers to requests are none."""
+    return kind >= m.AUDIT_FIRST_RECORD or kind == AUDIT_LOGIN
 
 
 class Slots:
     """The memory for one recvmmsg(2): of each message the beginning lies in a block that is copied out at once.
 
-    `answers` becomes true when something came that is no record, such as the kernel's answer to a request.
+    `answers` is true if something came that is no record, such as the kernel's answer to a request.
     """
 
     def __init__(self) -> None:
@@ -181,15 +219,14 @@ class Slots:
         self.starts = range(0, SHORT * SLOTS, SHORT)
         self.answers = False
 
-    def take(self, count: int) -> list[tuple[int, bytes]]:
+    def take(self, count: int) -> list[Payload]:
         """The messages of the last call, as (type, payload).
 
         The length in an audit record's own header leaves the header out; the length of the datagram is right.
         """
         block = bytes(memoryview(self.short)[: count * SHORT])
         lengths, kinds = self.lengths[:count].tolist(), self.kinds[:count].tolist()
-        if min(kinds) < m.AUDIT_FIRST_RECORD:
-            self.answers = True
+        self.answers = min(kinds) < m.AUDIT_FIRST_RECORD
         if max(lengths) <= SHORT:
             return [
                 (kind, block[start + m.HEADER_SIZE : start + length])

@@ -30,8 +30,11 @@ class Session:
     What was found is written to `state` first, so that the next start after a crash still knows what to put back.
     """
 
-    def __init__(self, state: Path, *, receive_buffer: int, mode: Mode = "auto", take_over: bool = False) -> None:
+    def __init__(
+        self, state: Path, *, receive_buffer: int, mode: Mode = "auto", take_over: bool = False, compiled: bool = True
+    ) -> None:
         self.state = state
+        self.compiled = compiled
         self.receive_buffer = receive_buffer
         self.mode = mode
         self.take_over = take_over
@@ -50,7 +53,7 @@ class Session:
         """Starts to receive; `settings` as in `AuditSocket.set`, for unicast mode."""
         self.remember()
         multicast = self.choose()
-        self.capture = Capture(receive_buffer=self.receive_buffer, multicast=multicast)
+        self.capture = Capture(receive_buffer=self.receive_buffer, multicast=multicast, compiled=self.compiled)
         self.changed = True
         if multicast:
             if not self.found.enabled:

@@ -12,7 +12,7 @@ import orjson
 from auditdeck.documents.lines import interpreted_lines
 from auditdeck.enrich.users import Users
 from auditdeck.errors import AuditdeckError
-from auditdeck.events.assembler import Event as Records
+from auditdeck.events.event import Event as Records
 from auditdeck.events.record import Payload, read_line
 from auditdeck.search.query import Event
 

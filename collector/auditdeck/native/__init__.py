@@ -1,0 +1,103 @@
+"""The compiled part: records.c, where a C compiler was there when auditdeck was installed.
+
+Without it everything works the same through events/assembler.py and kernel/capture.py, and costs more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+LIBRARY = Path(__file__).with_name("records.so")
+LEFT = struct.Struct("=IIII")
+MARK = 0x1E
+
+Left = tuple[int, int, bytes]
+"""A record that was left over: its type (0 in a log), its place among all, and its bytes."""
+
+
+class Result(ctypes.Structure):
+    """`struct result` of records.c."""
+
+    _fields_ = (
+        ("out", ctypes.c_void_p),
+        ("written", ctypes.c_uint64),
+        ("left", ctypes.c_void_p),
+        ("left_written", ctypes.c_uint64),
+        ("records", ctypes.c_uint32),
+        ("overruns", ctypes.c_uint32),
+        ("failed", ctypes.c_int32),
+        ("more", ctypes.c_uint32),
+    )
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one call gave: whole events and records that were left over, in their order; how many records in all.
+
+    `failed` is an errno, 0 for none; `more` says that there was no room for all that is there.
+    """
+
+    items: list[bytes | Left]
+    records: int
+    overruns: int
+    failed: int
+    more: bool
+
+
+class Native:
+    """The functions of records.c with the memory that they write to; for one thread."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.receive_records = library.receive_records
+        self.read_log_lines = library.read_log
+        self.read_log_lines.restype = ctypes.c_uint64
+        library.out_size.restype = ctypes.c_uint64
+        size = library.out_size()
+        # Only the pages that are written to cost memory.
+        self.out, self.left = ctypes.create_string_buffer(size), ctypes.create_string_buffer(size)
+        self.result = Result(out=ctypes.addressof(self.out), left=ctypes.addressof(self.left))
+        self.reference = ctypes.byref(self.result)
+
+    def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
+        """What an audit socket has, without waiting."""
+        self.receive_records(descriptor, title_ends, self.reference)
+        return self.taken()
+
+    def read_log(self, text: bytes, start: int = 0) -> tuple[int, Taken]:
+        """Whole lines of an audit log, from a position on; where the next call is to begin (`start` if a line is
+        longer than there is room for)."""
+        address = ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0
+        size = ctypes.c_uint64(len(text) - start)
+        done = self.read_log_lines(ctypes.c_void_p(address + start), size, self.reference)
+        return start + done, self.taken()
+
+    def taken(self) -> Taken:
+        result = self.result
+        entries: list[bytes] = ctypes.string_at(result.out, result.written).split(b"\0")
+        del entries[-1]
+        items = self.with_left(entries) if result.left_written else list[bytes | Left](entries)
+        return Taken(items, result.records, result.overruns, result.failed, bool(result.more))
+
+    def with_left(self, entries: list[bytes]) -> list[bytes | Left]:
+        left, at = ctypes.string_at(self.result.left, self.result.left_written), 0
+        items: list[bytes | Left] = []
+        for entry in entries:
+            if entry[0] != MARK:
+                items.append(entry)
+                continue
+            for _ in range(int(entry[1:])):
+                kind, length, place, _ = LEFT.unpack_from(left, at)
+                at += LEFT.size + length
+                items.append((kind, place, left[at - length : at]))
+        return items
+
+
+def native() -> Native | None:
+    """None where it was not compiled, or for another machine."""
+    try:
+        return Native(ctypes.CDLL(str(LIBRARY)))
+    except OSError:
+        return None
