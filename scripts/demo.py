@@ -187,7 +187,7 @@ def containers() -> bool:
     """A container that connects out; False where Docker or a fitting image is missing."""
     if not shutil.which("docker"):
         return False
-    for image in ("auditdeck", "auditdeck-test", "python:3.13-slim", "auditdeck-stand-in/python:3.13"):
+    for image in ("auditdeck", "auditdeck-test", "python:3.13-slim", "auditdeck-stand-in/python:3.13-gcc"):
         if subprocess.run(["docker", "image", "inspect", image], check=False, capture_output=True).returncode:
             continue
         script = f"import socket\nfor n in range(9): socket.create_connection(('{IPV4}', 443), 5).close()"

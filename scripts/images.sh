@@ -24,14 +24,14 @@ official() {
 }
 
 stand_in_python() {
-    have auditdeck-stand-in/python:3.13 && return
+    have auditdeck-stand-in/python:3.13-gcc && return
     echo "images: building a base image from the Debian mirror (once)" >&2
     scripts/apt-install.sh debootstrap ca-certificates
     local root mirror
     root=$(mktemp -d)
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -1)
-    debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv trixie "$root" "$mirror" >"$folder/debootstrap.log"
-    tar -C "$root" --exclude=./var/cache/apt/archives/*.deb -c . | docker import - auditdeck-stand-in/python:3.13 >/dev/null
+    debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev,python3,python3-venv trixie "$root" "$mirror" >"$folder/debootstrap.log"
+    tar -C "$root" --exclude=./var/cache/apt/archives/*.deb -c . | docker import - auditdeck-stand-in/python:3.13-gcc >/dev/null
     rm -rf "$root"
 }
 
@@ -53,7 +53,7 @@ stand_in_kibana() {
 }
 
 build() {
-    docker build -q --network=host --build-arg BASE=auditdeck-stand-in/python:3.13 -t "$1" "$2" >/dev/null
+    docker build -q --network=host --build-arg BASE=auditdeck-stand-in/python:3.13-gcc -t "$1" "$2" >/dev/null
 }
 
 if [ "$which" != stand-in ] && official; then
@@ -67,7 +67,7 @@ else
     stand_in_elasticsearch
     stand_in_kibana
     cat <<END
-PYTHON_IMAGE=auditdeck-stand-in/python:3.13
+PYTHON_IMAGE=auditdeck-stand-in/python:3.13-gcc
 ELASTICSEARCH_IMAGE=$elasticsearch_stand_in
 KIBANA_IMAGE=$kibana_stand_in
 END

@@ -33,3 +33,4 @@ if ! cmp -s "$lock" "$stamp"; then
     .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
     cp "$lock" "$stamp"
 fi
+.venv/bin/python hatch_build.py

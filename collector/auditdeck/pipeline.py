@@ -45,8 +45,8 @@ AT_ONCE = 2000
 """Records that are decoded by the thread that received them: some milliseconds' work."""
 
 ALL_TYPES = 65535
-QUIET_STATUS = 5.0
-"""Seconds between two looks at the kernel and two status files while nothing happens."""
+STATUS, QUIET_STATUS = 2.0, 5.0
+"""Seconds between two looks at the kernel and two status files, and that while nothing happens."""
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
@@ -200,6 +200,8 @@ class Pipeline:
             try:
                 waiting = self.queue.get(timeout=0.25 if self.assembler.unsettled else 1.0)
             except Empty:
+                if not self.assembler.unsettled:
+                    continue
                 waiting = ([], 0)
             with self.decoding:
                 if waiting is None:
@@ -277,7 +279,8 @@ class Pipeline:
 
     def keep_house(self) -> None:
         """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
-        last_sync = last_health = last_bounds = last_status = time.monotonic()
+        last_sync = last_health = last_bounds = time.monotonic()
+        last_status = 0.0
         seen: tuple[int, ...] = ()
         self.compact_left_over()
         while not self.stopping.wait(min(1.0, self.settings.event_log.fsync_interval)):
@@ -285,9 +288,8 @@ class Pipeline:
             if now - last_sync >= self.settings.event_log.fsync_interval:
                 self.writer.sync()
                 last_sync = now
-            # While nothing happens there is nothing to ask, and little to say.
             now_seen = self.progress()
-            asked = now_seen != seen or now - last_status >= QUIET_STATUS
+            asked = now - last_status >= (STATUS if now_seen != seen else QUIET_STATUS)
             if asked:
                 self.ask_kernel()
             if self.writer.due():

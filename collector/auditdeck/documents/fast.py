@@ -180,8 +180,7 @@ class Encoder:
         self.context = context
         self.original = original
         self.socket_events = socket_events
-        self.moment = b""
-        self.prefix = b""
+        self.second = self.time = self.moment = self.prefix = b""
         self.now = 0.0
         self.forget()
 
@@ -225,7 +224,7 @@ class Encoder:
     def quick(self, event: Event) -> bytes | None:
         """None for an event of a form that is left to the plain way."""
         text = event.text or event.packed()
-        known = self.repeated.get(text)
+        known = self.repeated.get(text) if ADDRESS in text else None
         if known is not None and self.now < known.ids.until:
             connect = self.context.network.connected(known.ids.pid, known.descriptor, known.to, known.result)
             pieces = known.pieces.get(connect)
@@ -256,8 +255,10 @@ class Encoder:
         """A new millisecond."""
         self.moment = moment
         seconds, _, rest = moment.partition(b".")
-        time = f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.".encode() + rest
-        self.prefix = b'{"@timestamp":"' + time + ECS + EVENT_ID + moment + b":"
+        if seconds != self.second:
+            self.second = seconds
+            self.time = f'{{"@timestamp":"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
+        self.prefix = b"".join((self.time, rest, ECS, EVENT_ID, moment, b":"))
 
     def read(self, text: bytes, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
         """The pieces of a document; with what is needed to know it again, for a connect."""

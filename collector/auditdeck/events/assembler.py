@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from auditdeck.events.event import Event, Packed
 from auditdeck.events.record import STAMP, Payload
 from auditdeck.kernel.messages import AUDIT_EOE, AUDIT_PROCTITLE
-from auditdeck.memory import Memory
 
 TIMEOUT = 2.0
 IN_FLIGHT = 4096
-REMEMBERED = 16384
 GAP_LIMIT = 100_000
 
 # Records that the kernel writes into the event of a system call lie in 1300–1899; LOGIN belongs to one as well.
@@ -62,7 +60,6 @@ class Assembler:
         self.damaged: list[Payload] = []
         self.waiting: dict[bytes, list[Payload]] = {}
         self.since: dict[bytes, float] = {}
-        self.done: Memory[bytes, None] = Memory(REMEMBERED)
         self.gaps = None if log else Gaps()
         self.last = b""
         self.prefix = b""
@@ -96,7 +93,7 @@ class Assembler:
                 items[0][0] == SYSCALL
                 and self.is_whole(items, place < count)
                 and key not in self.waiting
-                and self.is_new(key, head, now)
+                and self.is_new(head, now)
             ):
                 if items[-1][0] == AUDIT_EOE:
                     del items[-1]
@@ -124,11 +121,15 @@ class Assembler:
                 ready += self.feed(rest, now)
                 rest = []
             moment, serial, text = entry.split(b"\x1f", 2)
+            if self.waiting and moment + b":" + serial in self.waiting:
+                # Begun in an earlier batch, with a record that came twice.
+                ready += self.feed(Packed(moment, serial, text).items, now)
+                continue
             number = int(serial)
             if gaps is not None and number == gaps.next:
                 gaps.next = number + 1
             else:
-                self.note(moment + b":" + serial, number, now)
+                self.note(number, now)
             if self.last:
                 self.end_last(ready)
             self.counts.events += 1
@@ -163,28 +164,23 @@ class Assembler:
         for key in self.waiting:
             self.since.setdefault(key, now)
 
-    def is_new(self, key: bytes, head: bytes, now: float | None) -> bool:
+    def is_new(self, head: bytes, now: float | None) -> bool:
         """Notes the serial of an event that begins with `audit(stamp): `; False if that is no stamp."""
         prefix, _, number = head[:-3].rpartition(b":")
         if prefix != self.prefix or not number.isdigit():
             if not head.startswith(b"audit(") or not STAMP.fullmatch(head, 6, len(head) - 3):
                 return False
             self.prefix = prefix
-        self.note(key, int(number), now)
+        self.note(int(number), now)
         return True
 
-    def note(self, key: bytes, number: int, now: float | None) -> None:
+    def note(self, number: int, now: float | None) -> None:
         """The serial of an event that begins."""
-        if self.gaps is None:
-            if key in self.done:
-                self.counts.late += 1
-            else:
-                self.done.keep(key, None)
-        elif not self.gaps.saw(number, now):
+        if self.gaps is not None and not self.gaps.saw(number, now):
             self.counts.late += 1
 
     def begin(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
-        if not self.is_new(key, item[1][: item[1].index(b"): ") + 3], now):
+        if not self.is_new(item[1][: item[1].index(b"): ") + 3], now):
             self.damaged.append(item)
             return
         if self.log:

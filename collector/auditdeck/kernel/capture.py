@@ -23,7 +23,7 @@ SHORT = 512
 """What of a message lies in one block with the others; few records are longer."""
 LONG = SLOT - SHORT
 SLOTS = 128
-LONGEST_NAP = 0.075
+LONGEST_NAP = 0.085
 BUSY, IDLE = 1500, 400
 SO_RCVBUFFORCE = 33
 AUDIT_LOGIN = 1006

@@ -9,6 +9,7 @@ import ctypes
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LIBRARY = Path(__file__).with_name("records.so")
 LEFT = struct.Struct("=IIII")
@@ -76,10 +77,11 @@ class Native:
 
     def taken(self) -> Taken:
         result = self.result
-        entries: list[bytes] = ctypes.string_at(result.out, result.written).split(b"\0")
+        entries: list[Any] = ctypes.string_at(result.out, result.written).split(b"\0")
         del entries[-1]
-        items = self.with_left(entries) if result.left_written else list[bytes | Left](entries)
-        return Taken(items, result.records, result.overruns, result.failed, bool(result.more))
+        if result.left_written:
+            entries = self.with_left(entries)
+        return Taken(entries, result.records, result.overruns, result.failed, bool(result.more))
 
     def with_left(self, entries: list[bytes]) -> list[bytes | Left]:
         left, at = ctypes.string_at(self.result.left, self.result.left_written), 0

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CWD = 1307, EOE = 1320, EXECVE = 1309, PATH = 1302, PROCTITLE = 1327, SOCKADDR = 1306, SYSCALL = 1300 };
+enum { CWD = 1307, EOE = 1320, EXECVE = 1309, LOGIN = 1006, PATH = 1302, PROCTITLE = 1327, SOCKADDR = 1306 };
+enum { SYSCALL = 1300, FIRST = SYSCALL, LAST = 1899 };
 enum {
     HEADER = 16,         /* struct nlmsghdr */
     SLOT = 9216,         /* MAX_AUDIT_MESSAGE_LENGTH (8970) and a header, rounded up */
@@ -117,16 +118,19 @@ static void assemble(int count, bool title_ends, bool log) {
         uint32_t length = record->text_length;
         int place = payload ? find(payload, length) : -1;
         if (place < 0) {
-            uint32_t head = payload && (log || record->kind == SYSCALL) ? head_length(payload, length) : 0;
+            uint32_t head = payload ? head_length(payload, length) : 0;
             if (log && head)
                 /* The next event begins: those that have their title are complete. */
                 for (int other = opened - 1; other >= 0; other--)
                     if (groups[open_groups[other]].titled) close_group(other);
-            if (!head || record->kind != SYSCALL) continue;
+            /* As in events/assembler.py: other records stand alone. A log may have types that are not known here. */
+            if (!head || (!log && record->kind != LOGIN && (record->kind < FIRST || record->kind > LAST))) continue;
             if (opened == OPEN)
                 /* The oldest is left over. */
                 memmove(open_groups, open_groups + 1, --opened * sizeof *open_groups);
             groups[made] = (struct group){payload, head, at, at, 0, false, false, false};
+            groups[made].odd = record->kind != SYSCALL;
+            groups[made].titled = !record->kind;
             place = opened++;
             open_groups[place] = made++;
         } else

@@ -1,0 +1,47 @@
+"""Compiles records.c for the wheel, or for the clone's own virtual environment (`python hatch_build.py`).
+
+Without a C compiler auditdeck is pure Python: everything works, and the collector costs more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+NATIVE = Path("collector/auditdeck/native")
+FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]
+
+
+def compiled(root: Path) -> Path | None:
+    """The library, made if the source is newer; None if there is no compiler."""
+    source, library = root / NATIVE / "records.c", root / NATIVE / "records.so"
+    if not library.exists() or library.stat().st_mtime <= source.stat().st_mtime:
+        compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+        if not compiler:
+            library.unlink(missing_ok=True)
+            print("no C compiler (Debian: gcc, libc6-dev): the collector does all in Python", file=sys.stderr)
+            return None
+        subprocess.run([compiler, *FLAGS, "-o", str(library), str(source)], check=True)
+    return library
+
+
+class Compile(BuildHookInterface):  # type: ignore[type-arg]
+    """hatchling's hook for the wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        library = compiled(Path(self.root))
+        if library and version != "editable":
+            build_data["pure_python"] = False
+            build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            build_data["force_include"][str(library)] = "auditdeck/native/records.so"
+
+
+if __name__ == "__main__":
+    compiled(Path(__file__).parent)
