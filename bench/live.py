@@ -50,13 +50,14 @@ class Load:
 
 LOADS = [
     Load("connect 5,000/s", "connect", 50_000, 5_000),
-    Load("connect 200/s", "connect", 3_000, 200),
+    Load("connect 200/s", "connect", 2_000, 200),
+    Load("exec 300/s", "exec", 3_000, 300),
     Load("connect 20,000/s", "connect", 160_000, 20_000),
-    Load("exec 300/s", "exec", 4_500, 300),
     Load("open 5,000/s", "open", 50_000, 5_000),
     Load("burst of connects", "connect", 100_000, 0),
     Load("burst of connects, unknown user", "connect", 100_000, 0, user=UNKNOWN),
     Load("burst of execs", "exec", 10_000, 0),
+    Load("burst of execs, unknown user", "exec", 10_000, 0, user=UNKNOWN),
 ]
 QUICK = [
     Load("connect 5,000/s", "connect", 25_000, 5_000), Load("connect 200/s", "connect", 1_000, 200),

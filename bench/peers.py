@@ -1,7 +1,7 @@
 """The collectors that are compared, each started as its own users start it, with the same rules and large buffers.
 
-auditd and laurel are Debian's packages. go-audit and go-libaudit's `audit` (auditbeat's core: receive, reassemble,
-coalesce) are used where their binaries are on PATH, or named by GO_AUDIT and LIBAUDIT_AUDIT.
+auditd and laurel are Debian's packages. go-audit and go-libaudit's `audit` (what auditbeat receives with) are
+used where their binaries are on PATH, or named by GO_AUDIT and LIBAUDIT_AUDIT.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def laurel_settings(folder: Path) -> Path:
 
 @dataclass
 class Libaudit(Peer):
-    """go-libaudit's `audit` command prints events; it takes rules from the kernel."""
+    """go-libaudit's `audit` command prints records as they come; it takes rules from the kernel."""
 
     def __post_init__(self) -> None:
         self.name = "go-libaudit audit"
@@ -249,9 +249,6 @@ class Libaudit(Peer):
 
     def command(self) -> list[str]:
         return ["sh", "-c", f"exec {self.binary()} -backlog {BACKLOG} >{self.output} 2>&1"]
-
-    def needle(self, key: str) -> bytes:
-        return f"- {key}".encode()
 
 
 PEERS: list[type[Peer]] = [Auditdeck, GoAudit, Auditd, Laurel, Libaudit]

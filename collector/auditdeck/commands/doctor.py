@@ -16,6 +16,7 @@ from auditdeck.commands.options import Shared, print_json, shared
 from auditdeck.commands.status import collector_state
 from auditdeck.errors import KernelError
 from auditdeck.kernel.netlink import AuditSocket, has_capability, in_initial_pid_namespace, process_alive
+from auditdeck.native import native
 
 GOOD, WARNING, BAD = "ok", "warning", "error"
 MARKS = {GOOD: "[green]✔[/]", WARNING: "[yellow]![/]", BAD: "[red]✘[/]"}
@@ -70,6 +71,14 @@ def namespaces(_: Shared) -> Iterator[Finding]:
         yield Finding("pid namespace", GOOD, "the host's")
     else:
         yield Finding("pid namespace", BAD, "not the host's", "in a container: --pid=host (compose: pid: host)")
+
+
+def compiled_part(_: Shared) -> Iterator[Finding]:
+    if native():
+        yield Finding("compiled part", GOOD, "in use")
+    else:
+        remedy = "install auditdeck again where gcc and libc6-dev are; what it does is the same either way"
+        yield Finding("compiled part", WARNING, "missing: records are put together in Python, which costs more", remedy)
 
 
 def kernel_version(_: Shared) -> Iterator[Finding]:
@@ -169,4 +178,4 @@ def collector(shared: Shared) -> Iterator[Finding]:
         yield Finding("collector", GOOD, f"runs (pid {state['pid']}), nothing lost")
 
 
-CHECKS: list[Check] = [privileges, namespaces, kernel_version, command_line, audit, clock, disk, collector]
+CHECKS: list[Check] = [privileges, namespaces, kernel_version, compiled_part, command_line, audit, clock, disk, collector]
