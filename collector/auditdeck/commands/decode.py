@@ -33,55 +33,61 @@ class Reading:
     assembler: Assembler = field(default_factory=lambda: Assembler(log=True))
 
     def events(self, lines: BinaryIO, *, compiled: bool = True) -> Iterator[Event]:
+        for batch in self.batches(lines, compiled=compiled):
+            yield from batch
+
+    def batches(self, lines: BinaryIO, *, compiled: bool = True) -> Iterator[list[Event]]:
         number, quick = 0, native() if compiled else None
         while block := lines.read(BATCH) + lines.readline():
             at = 0
             while at < len(block):
                 end, taken = quick.read_log(block, at) if quick else (at, None)
                 if taken and end > at:
-                    yield from self.mixed(taken.items, number)
+                    yield self.mixed(taken.items, number)
                     number += taken.records
                 else:
                     # One line that is too long for the quick way, or all that is there.
-                    end = block.find(b"\n", at) + 1 if quick else 0
-                    rest = BytesIO(block[at : end or len(block)]).readlines()
-                    yield from self.plain(list(enumerate(rest, number + 1)))
+                    end = (block.find(b"\n", at) + 1 if quick else 0) or len(block)
+                    rest = BytesIO(block[at:end]).readlines()
+                    yield self.plain(list(enumerate(rest, number + 1)))
                     number += len(rest)
-                    end = end or len(block)
                 at = end
-        yield from self.assembler.close()
+        yield self.assembler.close()
 
-    def mixed(self, items: list[bytes | Left], number: int) -> Iterator[Event]:
+    def mixed(self, items: list[bytes | Left], number: int) -> list[Event]:
         """Whole events, and the lines that were left over."""
-        whole, left = list[bytes](), list[tuple[int, bytes]]()
+        found, whole, left = list[Event](), list[bytes](), list[tuple[int, bytes]]()
         for item in items:
             if isinstance(item, bytes):
-                yield from self.plain(left)
-                left.clear()
+                if left:
+                    found += self.plain(left)
+                    left.clear()
                 whole.append(item)
             else:
-                yield from self.whole(whole)
-                whole.clear()
+                if whole:
+                    found += self.whole(whole)
+                    whole.clear()
                 left.append((number + item[1] + 1, item[2]))
-        yield from self.whole(whole)
-        yield from self.plain(left)
+        return found + self.whole(whole) + self.plain(left)
 
-    def whole(self, entries: list[bytes]) -> Iterator[Event]:
-        if entries:
-            now = float(entries[-1].partition(b"\x1f")[0])
-            yield from self.assembler.feed_mixed(entries, now)
-            yield from self.assembler.flush(now)
+    def whole(self, entries: list[bytes]) -> list[Event]:
+        if not entries:
+            return []
+        now = float(entries[-1].partition(b"\x1f")[0])
+        return self.assembler.feed_mixed(entries, now) + self.assembler.flush(now)
 
-    def plain(self, lines: list[tuple[int, bytes]]) -> Iterator[Event]:
+    def plain(self, lines: list[tuple[int, bytes]]) -> list[Event]:
         """From lines with their numbers."""
+        found = []
         for node, payloads in self.runs(lines):
             # The log's own clock tells which events waited too long.
             now = milliseconds(payloads[-1][1][6:]) / 1000 if payloads else 0.0
-            yield from self.assembler.feed(payloads, now, node)
-            yield from self.assembler.flush(now)
+            found += self.assembler.feed(payloads, now, node)
+            found += self.assembler.flush(now)
             for _, payload in self.assembler.damaged:
                 self.damage(payload, 0)
             self.assembler.damaged.clear()
+        return found
 
     def runs(self, lines: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, list[Payload]]]:
         """The records of a stretch of lines that name the same node."""
@@ -129,9 +135,15 @@ def report_damage(reading: Reading, shared: Shared) -> None:
 
 
 def documents(reading: Reading, lines: BinaryIO, context: Context, *, original: bool) -> Iterator[bytes]:
+    for batch in document_batches(reading, lines, context, original=original):
+        yield from batch
+
+
+def document_batches(reading: Reading, lines: BinaryIO, context: Context, *, original: bool) -> Iterator[list[bytes]]:
     encoder = Encoder(context, original=original, socket_events=True)
-    for event in reading.events(lines):
-        yield encoder.encode(event)
+    for batch in reading.batches(lines):
+        encoder.check()
+        yield [encoder.encode_checked(event) for event in batch]
 
 
 @click.command("decode")
@@ -147,8 +159,9 @@ def command(shared: Shared, file: str, original: bool) -> int:
     reading = Reading("standard input" if file == "-" else Path(file).name)
     out = sys.stdout.buffer
     with open_log(file) as lines:
-        for line in documents(reading, lines, offline_context(shared.settings), original=original):
-            out.write(line + b"\n")
+        for batch in document_batches(reading, lines, offline_context(shared.settings), original=original):
+            if batch:
+                out.write(b"\n".join(batch) + b"\n")
     out.flush()
     report_damage(reading, shared)
     if not reading.assembler.counts.events:

@@ -178,4 +178,14 @@ def collector(shared: Shared) -> Iterator[Finding]:
         yield Finding("collector", GOOD, f"runs (pid {state['pid']}), nothing lost")
 
 
-CHECKS: list[Check] = [privileges, namespaces, kernel_version, compiled_part, command_line, audit, clock, disk, collector]
+CHECKS: list[Check] = [
+    privileges,
+    namespaces,
+    kernel_version,
+    compiled_part,
+    command_line,
+    audit,
+    clock,
+    disk,
+    collector,
+]

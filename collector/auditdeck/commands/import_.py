@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import click
 
-from auditdeck.commands.decode import Reading, documents, open_log, report_damage
+from auditdeck.commands.decode import Reading, document_batches, open_log, report_damage
 from auditdeck.commands.options import Shared, print_json, shared
 from auditdeck.documents.context import offline_context
 from auditdeck.eventlog.segment import segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.store.compaction import compact, parquet_path
 from auditdeck.store.store import EVENTS
-
-BATCH = 1000
 
 
 @click.command("import")
@@ -36,7 +32,7 @@ def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
         for file in files:
             reading = Reading("standard input" if file == "-" else file)
             with open_log(file) as lines:
-                for batch in batched(documents(reading, lines, context, original=original), BATCH):
+                for batch in document_batches(reading, lines, context, original=original):
                     writer.append(batch)
                     if writer.due():
                         pack(shared.data_dir, writer.rotate())
@@ -57,10 +53,3 @@ def pack(data_dir: Path, number: int) -> None:
     events = data_dir / EVENTS
     compress(events, number)
     compact(segment_path(events, number).with_suffix(".ndjson.gz"), parquet_path(data_dir, number))
-
-
-def batched(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """Lists of up to `size` lines (itertools.batched is there from Python 3.12 on)."""
-    rest = iter(lines)
-    while batch := list(islice(rest, size)):
-        yield batch

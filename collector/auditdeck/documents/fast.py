@@ -59,6 +59,7 @@ IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", 
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
 IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
+ARGUMENTS = re.compile(rb" a0=[0-9a-f]{1,16}( a1=[0-9a-f]{1,16} a2=[0-9a-f]{1,16} a3=[0-9a-f]{1,16} items=\d{1,4})\Z")
 BIGGEST = 2048
 """Longer pieces are not remembered: an argument list of 100 kB seldom comes again."""
 
@@ -270,7 +271,7 @@ class Encoder:
         if newline < 0:
             newline = len(text)
         raw = text[5:middle]
-        head = self.heads.get(raw) or self.read_head(raw)
+        head = self.heads.get(raw) or self.find_head(raw)
         raw = text[middle:end]
         ids = self.ids.get(raw)
         if ids is None or self.now > ids.until:
@@ -362,6 +363,19 @@ class Encoder:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
         return b'"labels":' + orjson.dumps(found) if found else b""
 
+    def find_head(self, raw: bytes) -> Head | None:
+        """The addresses that a program passes differ from process to process; of some calls they stand nowhere."""
+        if arguments := ARGUMENTS.search(raw):
+            none, first = raw[: arguments.start()], raw[: arguments.start(1)]
+            head = self.heads.get(none) or self.heads.get(first)
+            if head is not None:
+                return head
+        head = self.read_head(raw)
+        if head is None:
+            return None
+        keys = {"execve": none, "connect": first} if arguments else {}
+        return self.heads.keep(keys.get(head.call.name, raw), head)
+
     def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
         if not found.keys() <= IN_HEAD or not PLAIN_WORDS.fullmatch(raw):
@@ -369,7 +383,7 @@ class Encoder:
         call = read_call(found, None)
         meaning = meanings().of([SYSCALL], call.name)
         outcome, result = result_of(found)
-        head = Head(
+        return Head(
             call,
             meaning,
             signed32(call.arguments[0]) if call.arguments else -1,
@@ -381,7 +395,6 @@ class Encoder:
             executes(call),
             b'"arguments":' + orjson.dumps(spelled) if (spelled := arguments_of(call, self.context)) else b"",
         )
-        return self.heads.keep(raw, head)
 
     def read_tail(self, raw: bytes) -> Tail | None:
         found = fields(body_of(raw))

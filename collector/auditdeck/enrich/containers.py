@@ -72,7 +72,11 @@ class Containers:
         found = read_cgroup(self.proc, pid)
         if found is None or found.path == ROOT:
             # Gone; one that ended and was not yet waited for is in the root.
-            found = cgroup if cgroup.container and now - seen < LASTING else self.of_parent(parent, now)
+            found = cgroup
+            if not cgroup.container or now - seen >= LASTING:
+                found = self.of_parent(parent, now)
+                if parent:
+                    return found
         return self.known.keep(pid, (now, found))[1]
 
     def of_parent(self, parent: int, now: float) -> Cgroup:
@@ -86,7 +90,7 @@ class Containers:
         seen, container = self.shims.get(parent, (float("-inf"), ""))
         if now - seen >= (LASTING if container else TRUSTED):
             _, container = self.shims.keep(parent, (now, shim_container(self.proc, parent)))
-        return Cgroup(container, found.path)
+        return Cgroup(container, found.path) if container else found
 
     def close(self) -> None:
         if self.names is not None:

@@ -36,7 +36,9 @@ class Executions:
         return found
 
     def environment(self, pid: int) -> list[str]:
-        raw = self.proc.read(pid, "environ", ENVIRONMENT_LIMIT) or b""
+        raw = self.proc.read(pid, "environ", ENVIRONMENT_LIMIT)
+        if not raw:
+            return []
         wanted = tuple(f"{name}=".encode() for name in self.variables)
         return [entry.decode("utf-8", "backslashreplace") for entry in raw.split(b"\0") if entry.startswith(wanted)]
 

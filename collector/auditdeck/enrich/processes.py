@@ -32,6 +32,8 @@ class Processes:
         if now - seen < TRUSTED:
             return identity
         current = self.start_of(pid)
+        if not current and not identity:
+            return ""
         if current and current != start:
             identity = self.identify(pid, current)
         elif not current and now - seen > 60:
