@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import tempfile
@@ -161,7 +162,7 @@ def latency(kind: type[Peer], away: Outside, samples: int = 40) -> list[float]:
 
 def main() -> None:
     given = arguments()
-    loads = [load for load in (QUICK if given.quick else LOADS) if given.only in load.name]
+    loads = [load for load in (QUICK if given.quick else LOADS) if re.search(given.only, load.name)]
     peers = []
     for kind in PEERS:
         if given.peers and not any(part in kind.__name__.lower() for part in given.peers.split(",")):
@@ -187,7 +188,7 @@ def arguments() -> argparse.Namespace:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--repeat", type=int, default=5)
     options.add_argument("--quick", action="store_true", help="fewer and smaller loads")
-    options.add_argument("--only", default="", help="loads whose name contains this")
+    options.add_argument("--only", default="", help="loads whose name matches this regular expression")
     options.add_argument("--peers", default="", help="collectors whose name contains one of these, with commas")
     options.add_argument("--json", type=Path, help="write all runs here")
     return options.parse_args()

@@ -195,3 +195,21 @@ def test_long_argument_lists_are_cut_in_the_middle() -> None:
     assert cut(args, 60) == ["argument000", "argument001", "<1056 bytes cut>", "argument098", "argument099"]
     assert cut(["x" * 100], 20) == ["x" * 10, "<90 bytes cut>"]
     assert cut(["ls", "y" * 100], 20) == ["ls", "<90 bytes cut>", "y" * 10]
+
+
+def test_a_process_that_is_gone_is_asked_for_once(tmp_path: Path) -> None:
+    proc = Proc()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert proc.read(child.pid, "stat", 20)
+        assert proc.read(child.pid, "nothing") is None
+        assert not proc.is_gone(child.pid)
+    finally:
+        child.kill()
+        child.wait()
+    assert proc.read(child.pid, "stat") is None
+    assert proc.is_gone(child.pid)
+    assert child.pid in proc.gone
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/comm").write_text("init\n")
+    assert Proc(tmp_path).read(1, "comm") == b"init\n", "not of this machine: no process is asked for"

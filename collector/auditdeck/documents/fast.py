@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,8 +38,9 @@ from auditdeck.documents.ecs import (
 from auditdeck.documents.meaning import Meaning, meanings
 from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
+from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Pieces, Repeated, Tail
 from auditdeck.documents.sockets import describe_address, describe_outcome, is_hex
-from auditdeck.documents.syscalls import Call, read_call, signed32
+from auditdeck.documents.syscalls import read_call, signed32
 from auditdeck.enrich.network import Connect
 from auditdeck.enrich.processes import TRUSTED
 from auditdeck.events import sockaddr
@@ -74,104 +74,6 @@ def inner(value: dict[str, Any]) -> bytes:
 
 def joined(*parts: bytes) -> bytes:
     return b",".join(filter(None, parts))
-
-
-Pieces = tuple[bytes, bytes]
-"""A document without its times: what stands before the serial number, and behind it."""
-
-
-@dataclass(slots=True)
-class Head:
-    """A SYSCALL record up to `items=`: which call with which result. `descriptor` is its first argument."""
-
-    call: Call
-    meaning: Meaning
-    descriptor: int
-    result: int
-    outcome: str
-    event: bytes
-    auditd: bytes
-    data: bytes
-    executes: bool
-    own: bytes
-
-
-@dataclass(slots=True)
-class Tail:
-    """A SYSCALL record from `auid=` on: who, with what program, by which rule."""
-
-    process: bytes
-    user: bytes
-    session: bytes
-    data: bytes
-    actor: bytes
-    how: bytes
-    tags: bytes
-    socket: bool
-    executable: str
-    keys: list[str]
-    own: bytes
-
-
-@dataclass(slots=True)
-class Ids:
-    """`ppid=… pid=…`; the entity id is asked for again after `until`."""
-
-    pid: int
-    parent: int
-    until: float
-    process: bytes
-    container: bytes
-    own: bytes
-
-
-@dataclass(slots=True)
-class Files:
-    """The PATH and CWD records of an event; `own` is what of them goes to auditdeck.*."""
-
-    own: bytes
-    cwd: bytes
-    paths: bytes
-    file: bytes
-    object: bytes
-
-
-@dataclass(slots=True)
-class Form:
-    """The rest of a document, but for what the head says of the call and the ids of the process: what stands before
-    and behind the two. `own` is what of it goes to auditdeck.*."""
-
-    before: bytes
-    process: bytes
-    result: bytes
-    rest: bytes
-    own: bytes
-
-
-@dataclass(slots=True)
-class Peer:
-    """What a connect's address, transport and result make of its document."""
-
-    event: bytes
-    auditd: bytes
-    data: bytes
-    parts: bytes
-    own: bytes
-    object: bytes
-
-
-@dataclass(slots=True)
-class Repeated:
-    """A connect whose records were the same before, but for their stamp: `pieces` by what the connect was.
-
-    That still has to be found out each time: whether it repeats an earlier one depends on what came between.
-    """
-
-    descriptor: int
-    result: int
-    to: tuple[str, int]
-    ids: Ids
-    pieces: dict[Connect, Pieces]
 
 
 class Encoder:

@@ -1,0 +1,106 @@
+"""What `documents.fast` remembers of records and documents: JSON, as far as it is the same each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditdeck.documents.meaning import Meaning
+from auditdeck.documents.syscalls import Call
+from auditdeck.enrich.network import Connect
+
+Pieces = tuple[bytes, bytes]
+"""A document without its times: what stands before the serial number, and behind it."""
+
+
+@dataclass(slots=True)
+class Head:
+    """A SYSCALL record up to `items=`: which call with which result. `descriptor` is its first argument."""
+
+    call: Call
+    meaning: Meaning
+    descriptor: int
+    result: int
+    outcome: str
+    event: bytes
+    auditd: bytes
+    data: bytes
+    executes: bool
+    own: bytes
+
+
+@dataclass(slots=True)
+class Tail:
+    """A SYSCALL record from `auid=` on: who, with what program, by which rule."""
+
+    process: bytes
+    user: bytes
+    session: bytes
+    data: bytes
+    actor: bytes
+    how: bytes
+    tags: bytes
+    socket: bool
+    executable: str
+    keys: list[str]
+    own: bytes
+
+
+@dataclass(slots=True)
+class Ids:
+    """`ppid=… pid=…`; the entity id is asked for again after `until`."""
+
+    pid: int
+    parent: int
+    until: float
+    process: bytes
+    container: bytes
+    own: bytes
+
+
+@dataclass(slots=True)
+class Files:
+    """The PATH and CWD records of an event; `own` is what of them goes to auditdeck.*."""
+
+    own: bytes
+    cwd: bytes
+    paths: bytes
+    file: bytes
+    object: bytes
+
+
+@dataclass(slots=True)
+class Form:
+    """The rest of a document, but for what the head says of the call and the ids of the process: what stands before
+    and behind the two. `own` is what of it goes to auditdeck.*."""
+
+    before: bytes
+    process: bytes
+    result: bytes
+    rest: bytes
+    own: bytes
+
+
+@dataclass(slots=True)
+class Peer:
+    """What a connect's address, transport and result make of its document."""
+
+    event: bytes
+    auditd: bytes
+    data: bytes
+    parts: bytes
+    own: bytes
+    object: bytes
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A connect whose records were the same before, but for their stamp: `pieces` by what the connect was.
+
+    That still has to be found out each time: whether it repeats an earlier one depends on what came between.
+    """
+
+    descriptor: int
+    result: int
+    to: tuple[str, int]
+    ids: Ids
+    pieces: dict[Connect, Pieces]
