@@ -51,8 +51,9 @@ from auditdeck.memory import Memory
 
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
 SOCKET_KEY = "netconns_socket"
-REMEMBERED = 8192
-REPEATED = 2048
+REMEMBERED = 4096
+WHOLE = 512
+"""Titles, command lines and whole documents that are remembered: they are large, or seldom come again."""
 EVENT_ID = b',"event":{"id":"'
 CALL, ADDRESS = b"%d " % SYSCALL, b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
@@ -93,12 +94,12 @@ class Encoder:
         self.heads: Memory[bytes, Head] = Memory(REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(REMEMBERED)
-        self.titles: Memory[bytes, bytes] = Memory(REMEMBERED)
-        self.commands: Memory[bytes, bytes] = Memory(REMEMBERED)
-        self.forms: Memory[tuple[Any, ...], Form] = Memory(REPEATED)
+        self.titles: Memory[bytes, bytes] = Memory(WHOLE)
+        self.commands: Memory[bytes, bytes] = Memory(WHOLE)
+        self.forms: Memory[tuple[Any, ...], Form] = Memory(WHOLE)
         self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
         self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
-        self.repeated: Memory[bytes, Repeated] = Memory(REPEATED)
+        self.repeated: Memory[bytes, Repeated] = Memory(WHOLE)
 
     def encode(self, event: Event) -> bytes:
         """The event's document; b"" for one that only told a socket's protocol."""

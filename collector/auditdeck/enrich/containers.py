@@ -27,7 +27,7 @@ ID = re.compile(rb"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 TRUSTED = 2.0
 LASTING = 60.0
 """Seconds for which the container of a process that is gone is still known."""
-REMEMBERED = 32768
+REMEMBERED = 8192
 PAUSE = 5.0
 KEPT = 600.0
 """Seconds for which a container that was removed is still known: its last events may come late."""
@@ -72,11 +72,10 @@ class Containers:
         found = read_cgroup(self.proc, pid)
         if found is None or found.path == ROOT:
             # Gone; one that ended and was not yet waited for is in the root.
-            found = cgroup
-            if not cgroup.container or now - seen >= LASTING:
-                found = self.of_parent(parent, now)
-                if parent:
-                    return found
+            known = cgroup.container and now - seen < LASTING
+            if found is None and parent and not known:
+                return self.of_parent(parent, now)
+            found = cgroup if known else self.of_parent(parent, now)
         return self.known.keep(pid, (now, found))[1]
 
     def of_parent(self, parent: int, now: float) -> Cgroup:

@@ -9,7 +9,7 @@ from auditdeck.enrich.addresses import OwnAddresses
 from auditdeck.kernel.sockets import PROTOCOLS, Descriptor, descriptor
 from auditdeck.memory import Memory
 
-SOCKETS_REMEMBERED = 65536
+SOCKETS_REMEMBERED = 16384
 SOCKET_TYPE_MASK = 0xF
 AF_INET, AF_INET6 = 2, 10
 STREAM, DATAGRAM, RAW = 1, 2, 3

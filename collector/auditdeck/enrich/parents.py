@@ -10,7 +10,7 @@ from typing import Any
 from auditdeck.enrich.processes import TRUSTED, Processes
 from auditdeck.memory import Memory
 
-REMEMBERED = 32768
+REMEMBERED = 8192
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

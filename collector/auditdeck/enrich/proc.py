@@ -14,6 +14,7 @@ PROC = Path("/proc")
 GONE = 1.0
 """Seconds for which a process that was not there is not looked for again: several ask about the same one."""
 REMEMBERED = 4096
+PAGE = 1 << 14
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +49,10 @@ class Proc:
             self.present = 0
             return None
         try:
-            return os.read(file, limit)
+            found = os.read(file, PAGE)
+            while len(found) % PAGE == 0 and 0 < len(found) < limit and (more := os.read(file, PAGE)):
+                found += more
+            return found
         except OSError:
             return None
         finally:

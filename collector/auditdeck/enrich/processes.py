@@ -12,7 +12,7 @@ from auditdeck.memory import Memory
 
 # A pid comes around after kernel.pid_max processes (at least 32,768): not within this many seconds.
 TRUSTED = 2.0
-REMEMBERED = 32768
+REMEMBERED = 8192
 
 
 class Processes:
