@@ -58,6 +58,7 @@ EVENT_ID = b',"event":{"id":"'
 CALL, ADDRESS = b"%d " % SYSCALL, b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
+NO_FIELDS: dict[str, str] = {}
 PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
 IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
 ARGUMENTS = re.compile(rb" a0=[0-9a-f]{1,16}( a1=[0-9a-f]{1,16} a2=[0-9a-f]{1,16} a3=[0-9a-f]{1,16} items=\d{1,4})\Z")
@@ -91,7 +92,7 @@ class Encoder:
     def forget(self) -> None:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
-        self.heads: Memory[bytes, Head] = Memory(REMEMBERED)
+        self.heads: Memory[bytes, Head] = Memory(2 * REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
@@ -286,7 +287,7 @@ class Encoder:
         call = read_call(found, None)
         meaning = meanings().of([SYSCALL], call.name)
         outcome, result = result_of(found)
-        return Head(
+        head = Head(
             call,
             meaning,
             signed32(call.arguments[0]) if call.arguments else -1,
@@ -298,6 +299,9 @@ class Encoder:
             executes(call),
             b'"arguments":' + orjson.dumps(spelled) if (spelled := arguments_of(call, self.context)) else b"",
         )
+        # All that is needed of them was read.
+        call.fields = NO_FIELDS
+        return head
 
     def read_tail(self, raw: bytes) -> Tail | None:
         found = fields(body_of(raw))
