@@ -26,7 +26,7 @@ from tests.support.outside import PORT, Outside, outside
 
 from auditdeck.kernel.netlink import AuditSocket
 from auditdeck.kernel.rules.files import parse_line
-from bench.peers import BACKLOG, PEERS, Peer
+from bench.peers import BACKLOG, FORMS, PEERS, Peer
 from bench.process import cpu_seconds, peak_memory
 
 Runs = dict[str, list[dict[str, float]]]
@@ -167,7 +167,7 @@ def main() -> None:
     loads = QUICK if given.quick else LOADS
     loads = [load for load in (loads + HOUR if given.only else loads) if re.search(given.only, load.name)]
     peers = []
-    for kind in PEERS:
+    for kind in FORMS if given.forms else PEERS:
         if given.peers and not any(part in kind.__name__.lower() for part in given.peers.split(",")):
             continue
         if kind.missing():
@@ -193,15 +193,18 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--quick", action="store_true", help="fewer and smaller loads")
     options.add_argument("--only", default="", help="loads whose name matches this regular expression")
     options.add_argument("--peers", default="", help="collectors whose name contains one of these, with commas")
+    options.add_argument("--forms", action="store_true", help="auditdeck alone, with a file in each form of output")
     options.add_argument("--json", type=Path, help="write all runs here")
     return options.parse_args()
 
 
 def compare(load: Load, peers: list[type[Peer]], away: Outside, repeat: int) -> Runs:
     """Every collector in turn, so that what else the machine does meets all of them."""
-    alone = statistics.median(unaudited(load, away) for _ in range(3))
-    print(f"\n{load.name}: {load.count:,} events; without audit {alone:,.0f}/s", flush=True)
-    runs: Runs = {"unaudited": [{"rate": alone}]}
+    runs: Runs = {}
+    print(f"\n{load.name}: {load.count:,} events", flush=True)
+    if not load.rate:
+        runs["unaudited"] = [{"rate": unaudited(load, away)} for _ in range(3)]
+        print(f"  without audit {shown(runs['unaudited'], 'rate')}", flush=True)
     for _ in range(repeat):
         for kind in peers:
             runs.setdefault(kind.__name__, []).append(asdict(measure(kind, load, away)))

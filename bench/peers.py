@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from auditdeck.kernel.netlink import AuditSocket, process_alive
 from bench.process import children
@@ -131,6 +132,32 @@ class Auditdeck(Peer):
 
     def needle(self, key: str) -> bytes:
         return f'"tags":["{key}"]'.encode()
+
+
+@dataclass
+class InEcs(Auditdeck):
+    """The event log, and a file that is written from it in a form of its own."""
+
+    form: ClassVar[str] = "ecs"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.options = f"outputs: {{file: {{enabled: true, form: {self.form}, path: {self.folder}/output}}}}\n"
+
+
+@dataclass
+class InGoAudit(InEcs):
+    form: ClassVar[str] = "go-audit"
+
+
+@dataclass
+class InFluentd(InEcs):
+    form: ClassVar[str] = "fluentd"
+
+
+@dataclass
+class InRaw(InEcs):
+    form: ClassVar[str] = "raw"
 
 
 @dataclass
@@ -252,3 +279,4 @@ class Libaudit(Peer):
 
 
 PEERS: list[type[Peer]] = [Auditdeck, GoAudit, Auditd, Laurel, Libaudit]
+FORMS: list[type[Peer]] = [Auditdeck, InEcs, InGoAudit, InFluentd, InRaw]
