@@ -51,7 +51,7 @@ from auditdeck.memory import Memory
 
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
 SOCKET_KEY = "netconns_socket"
-REMEMBERED = 4096
+REMEMBERED = 2048
 WHOLE = 512
 """Titles, command lines and whole documents that are remembered: they are large, or seldom come again."""
 EVENT_ID = b',"event":{"id":"'
@@ -92,9 +92,9 @@ class Encoder:
     def forget(self) -> None:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
-        self.heads: Memory[bytes, Head] = Memory(2 * REMEMBERED)
+        self.heads: Memory[bytes, Head] = Memory(4 * REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
-        self.ids: Memory[bytes, Ids] = Memory(REMEMBERED)
+        self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
         self.commands: Memory[bytes, bytes] = Memory(WHOLE)
         self.forms: Memory[tuple[Any, ...], Form] = Memory(WHOLE)
