@@ -82,7 +82,7 @@ class Capture:
         self.poll = select.poll()
         self.poll.register(self.socket, select.POLLIN)
         self.descriptor = self.socket.fileno()
-        self.slots = Slots()
+        self.slots = None if self.native else Slots()
 
     def close(self) -> None:
         self.socket.close()
@@ -151,7 +151,10 @@ class Capture:
 
     def take_all(self) -> list[bytes | Payload]:
         """What is there, without waiting."""
-        return self.take_packed(self.native) if self.native else self.take_plain(self.slots)
+        if self.native is not None:
+            return self.take_packed(self.native)
+        assert self.slots is not None
+        return self.take_plain(self.slots)
 
     def take_packed(self, native: Native) -> list[bytes | Payload]:
         found: list[bytes | Payload] = []

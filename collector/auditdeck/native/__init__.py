@@ -6,6 +6,7 @@ Without it everything works the same through events/assembler.py and kernel/capt
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,9 @@ class Native:
         self.read_log_lines.restype = ctypes.c_uint64
         library.out_size.restype = ctypes.c_uint64
         size = library.out_size()
-        # Only the pages that are written to cost memory.
-        self.out, self.left = ctypes.create_string_buffer(size), ctypes.create_string_buffer(size)
-        self.result = Result(out=ctypes.addressof(self.out), left=ctypes.addressof(self.left))
+        # Mapped: only the pages that are written to cost memory.
+        self.out, self.left = mmap.mmap(-1, size), mmap.mmap(-1, size)
+        self.result = Result(out=address_of(self.out), left=address_of(self.left))
         self.reference = ctypes.byref(self.result)
 
     def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
@@ -95,6 +96,10 @@ class Native:
                 at += LEFT.size + length
                 items.append((kind, place, left[at - length : at]))
         return items
+
+
+def address_of(memory: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
 def native() -> Native | None:
