@@ -32,7 +32,7 @@ def compiled(root: Path) -> Path | None:
     return library
 
 
-class Compile(BuildHookInterface):  # type: ignore[type-arg]
+class Compile(BuildHookInterface):
     """hatchling's hook for the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

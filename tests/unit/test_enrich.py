@@ -204,6 +204,7 @@ def test_a_process_that_is_gone_is_asked_for_once(tmp_path: Path) -> None:
         assert proc.read(child.pid, "stat", 20)
         assert proc.read(child.pid, "nothing") is None
         assert not proc.is_gone(child.pid)
+        assert Processes("host", proc=proc).parent_of(child.pid) == os.getpid()
     finally:
         child.kill()
         child.wait()

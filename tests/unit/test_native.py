@@ -15,7 +15,8 @@ from auditdeck.commands.decode import Reading
 from auditdeck.events.assembler import Assembler
 from auditdeck.events.event import Event
 from auditdeck.events.record import Payload
-from auditdeck.kernel.capture import Slots, libc
+from auditdeck.kernel.capture import Slots
+from auditdeck.kernel.libc import libc
 from auditdeck.native import LIBRARY, Native, native
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -10,7 +10,7 @@ from auditdeck.enrich.addresses import OwnAddresses, own_addresses
 from auditdeck.enrich.containers import Containers, open_containers
 from auditdeck.enrich.executions import Executions
 from auditdeck.enrich.host import Host, this_host
-from auditdeck.enrich.labels import LabelRule, Labels, parent_of
+from auditdeck.enrich.labels import LabelRule, Labels
 from auditdeck.enrich.network import Network
 from auditdeck.enrich.parents import Parents
 from auditdeck.enrich.proc import Proc
@@ -67,7 +67,7 @@ def live_context(settings: Settings, host: Host, users: Users) -> Context:
     if wanted.environment or wanted.hashes:
         context.executions = Executions(tuple(wanted.environment), wanted.hash_limit if wanted.hashes else 0, proc)
     context.labels = Labels(
-        tuple(LabelRule(rule.label, rule.key, pattern(rule.executable)) for rule in wanted.labels), parent_of
+        tuple(LabelRule(rule.label, rule.key, pattern(rule.executable)) for rule in wanted.labels), processes.parent_of
     )
     return context
 

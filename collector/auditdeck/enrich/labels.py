@@ -51,12 +51,3 @@ class Labels:
                 return self.known[pid][1]
             pid = self.parent_of(pid) if self.parent_of else 0
         return frozenset()
-
-
-def parent_of(pid: int) -> int:
-    """The parent of a running process (proc_pid_stat(5)); 0 if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0

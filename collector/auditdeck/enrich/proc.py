@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+from auditdeck.kernel.libc import libc
 from auditdeck.memory import Memory
 
 PROC = Path("/proc")
@@ -15,8 +16,6 @@ GONE = 1.0
 """Seconds for which a process that was not there is not looked for again: several ask about the same one."""
 REMEMBERED = 4096
 PAGE = 1 << 14
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Proc:
@@ -38,6 +37,10 @@ class Proc:
             return True
         self.present = pid
         return False
+
+    def stat(self, pid: int) -> list[bytes]:
+        """The fields of /proc/PID/stat from the state on, which is the third (proc_pid_stat(5)); [] if it is gone."""
+        return (self.read(pid, "stat") or b"").rpartition(b")")[2].split(None, 20)
 
     def read(self, pid: int, name: str, limit: int = 1 << 16) -> bytes | None:
         if pid != self.present and self.is_gone(pid):

@@ -48,7 +48,7 @@ class Processes:
         if comm is None:
             return {}
         try:
-            executable = os.readlink(f"/proc/{pid}/exe")
+            executable = os.readlink(f"{self.proc.root}/{pid}/exe")
         except OSError:
             return {}
         return {"name": comm.decode("utf-8", "backslashreplace").strip(), "executable": executable}
@@ -59,5 +59,10 @@ class Processes:
 
     def start_of(self, pid: int) -> str:
         """When a process began, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" if it is gone."""
-        stat = self.proc.read(pid, "stat")
-        return stat.rpartition(b")")[2].split(None, 20)[19].decode() if stat else ""
+        stat = self.proc.stat(pid)
+        return stat[19].decode() if stat else ""
+
+    def parent_of(self, pid: int) -> int:
+        """The parent of a running process; 0 if it is gone."""
+        stat = self.proc.stat(pid)
+        return int(stat[1]) if stat else 0

@@ -14,6 +14,7 @@ import time
 from auditdeck.errors import KernelError
 from auditdeck.events.record import Payload
 from auditdeck.kernel import messages as m
+from auditdeck.kernel.libc import libc
 from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
 from auditdeck.native import Native, native
 
@@ -51,9 +52,6 @@ class Mmsghdr(ctypes.Structure):
     """`struct mmsghdr` of recvmmsg(2)."""
 
     _fields_ = (("header", Msghdr), ("length", ctypes.c_uint32))
-
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Capture:

@@ -5,10 +5,11 @@ The socket is seen itself, so this works for a process in any network namespace.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 from dataclasses import dataclass
+
+from auditdeck.kernel.libc import libc
 
 PIDFD_GETFD = 438
 """The number of pidfd_getfd on every architecture (asm-generic/unistd.h)."""
@@ -24,8 +25,6 @@ PROTOCOLS = {
     # MPTCP is TCP on the wire.
     262: "tcp",
 }
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
