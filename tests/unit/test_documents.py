@@ -43,42 +43,68 @@ def events() -> list[Event]:
         return list(Reading(str(LOG)).events(lines))
 
 
-def test_quick_and_plain_agree(tmp_path: Path, events: list[Event]) -> None:
-    quick, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+with_and_without_original = pytest.mark.parametrize("original", [False, True])
+
+
+@with_and_without_original
+def test_quick_and_plain_agree(tmp_path: Path, events: list[Event], original: bool) -> None:
+    quick, plain = Encoder(context(tmp_path), original=original, socket_events=True), context(tmp_path)
     assert len(events) > 60
     for _ in range(2):
         for event in events:
-            assert json.loads(quick.encode(event)) == document(event, plain)
+            assert json.loads(quick.encode(event)) == document(event, plain, original=original)
 
 
-def test_most_events_go_the_quick_way(tmp_path: Path, events: list[Event]) -> None:
-    encoder = Encoder(context(tmp_path))
+@with_and_without_original
+def test_most_events_go_the_quick_way(tmp_path: Path, events: list[Event], original: bool) -> None:
+    encoder = Encoder(context(tmp_path), original=original)
     assert sum(encoder.quick(event) is not None for event in events) > 0.9 * len(events)
 
 
-def test_quick_and_plain_agree_on_damaged_events(tmp_path: Path, events: list[Event]) -> None:
+@with_and_without_original
+def test_quick_and_plain_agree_on_damaged_events(tmp_path: Path, events: list[Event], original: bool) -> None:
     """Bytes changed, cut and doubled anywhere behind the stamp: no exception, and the same document."""
     chance = random.Random(20261124)
-    encoder, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+    encoder, plain = Encoder(context(tmp_path), original=original, socket_events=True), context(tmp_path)
     for _ in range(40):
         for event in events:
             items = [(kind, mutated(payload, len(event.stamp) + 9, chance)) for kind, payload in event.items]
             damaged = Event(event.stamp, items)
-            assert json.loads(encoder.encode(damaged)) == json.loads(orjson.dumps(document(damaged, plain)))
+            expected = orjson.dumps(document(damaged, plain, original=original))
+            assert json.loads(encoder.encode(damaged)) == json.loads(expected)
 
 
 @pytest.mark.parametrize("call", [b"syscall=59", b"syscall=42", b"syscall=257"])
 def test_arguments_that_differ_each_time(tmp_path: Path, events: list[Event], call: bytes) -> None:
     """execve's and connect's pointers stand nowhere; a descriptor, flags and other calls' arguments do."""
     chance = random.Random(1)
-    encoder, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+    encoder, plain = Encoder(context(tmp_path), original=True, socket_events=True), context(tmp_path)
     chosen = next(event for event in events if call in event.packed())
     for _ in range(50):
         values = [chance.choice([0, 3, 7, 0xFFFFFF9C, chance.randrange(1 << 47)]) for _ in range(4)]
         text = b" ".join(b"a%d=%x" % argument for argument in enumerate(values))
         items = [(kind, re.sub(rb"a0=\w+ a1=\w+ a2=\w+ a3=\w+", text, payload)) for kind, payload in chosen.items]
         event = Event(chosen.stamp, items)
-        assert json.loads(encoder.encode(event)) == document(event, plain)
+        assert json.loads(encoder.encode(event)) == document(event, plain, original=True)
+
+
+def test_secrets_are_not_in_the_original_either(tmp_path: Path, events: list[Event]) -> None:
+    encoder, plain = Encoder(context(tmp_path), original=True), context(tmp_path)
+    chosen = next(event for event in events if b"\n1309 argc=" in event.packed())
+    texts = {
+        1309: b'argc=2 a0="tool" a1="--password=hunter2"',
+        1327: b"proctitle=" + b"tool\0--password=hunter2".hex().upper().encode(),
+    }
+    items = [
+        (kind, b"audit(%s): %s" % (chosen.stamp, texts[kind]) if kind in texts else raw) for kind, raw in chosen.items
+    ]
+    event = Event(chosen.stamp, items)
+    line = encoder.quick(event)
+    assert line is not None
+    assert b"[redacted]" in line
+    assert b"hunter2" not in line
+    assert b"hunter2".hex().upper().encode() not in line
+    assert json.loads(line) == document(event, plain, original=True)
 
 
 def mutated(payload: bytes, start: int, chance: random.Random) -> bytes:

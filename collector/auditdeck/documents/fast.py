@@ -46,7 +46,7 @@ from auditdeck.enrich.processes import TRUSTED
 from auditdeck.events import sockaddr
 from auditdeck.events.event import Event
 from auditdeck.events.fields import fields, title
-from auditdeck.events.record import ENRICHMENT, Payload
+from auditdeck.events.record import ENRICHMENT, Payload, type_name
 from auditdeck.memory import Memory
 
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
@@ -55,11 +55,13 @@ REMEMBERED = 2048
 WHOLE = 512
 """Titles, command lines and whole documents that are remembered: they are large, or seldom come again."""
 EVENT_ID = b',"event":{"id":"'
+STAMP = b"\x1f"
+"""Stands for the stamp in remembered pieces; JSON itself has no such byte, and texts of events neither."""
 CALL, ADDRESS = b"%d " % SYSCALL, b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 NO_FIELDS: dict[str, str] = {}
-PLAIN_WORDS = re.compile(rb"[^\"'{\x1d]*")
+PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
 IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
 ARGUMENTS = re.compile(rb" a0=[0-9a-f]{1,16}( a1=[0-9a-f]{1,16} a2=[0-9a-f]{1,16} a3=[0-9a-f]{1,16} items=\d{1,4})\Z")
 BIGGEST = 2048
@@ -85,6 +87,7 @@ class Encoder:
         self.context = context
         self.original = original
         self.socket_events = socket_events
+        self.original_start = b',"original":"' + start_of(SYSCALL) if original else b""
         self.second = self.time = self.moment = self.prefix = b""
         self.now = 0.0
         self.forget()
@@ -116,7 +119,7 @@ class Encoder:
     def encode_checked(self, event: Event) -> bytes:
         """As `encode`, for those who call `check` themselves."""
         line = None
-        if event.complete and not event.node and not self.original:
+        if event.complete and not event.node:
             line = self.quick(event)
         return self.plain(event) if line is None else line
 
@@ -154,6 +157,8 @@ class Encoder:
         if event.moment != self.moment:
             self.begin(event.moment)
         serial = event.serial
+        if self.original:
+            before = before.replace(STAMP, event.stamp)
         return b"".join((self.prefix, serial, before, serial, behind))
 
     def begin(self, moment: bytes) -> None:
@@ -200,27 +205,27 @@ class Encoder:
                 connect = self.context.network.connected(ids.pid, head.descriptor, to[1], head.result)
             repeated = Repeated(head.descriptor, head.result, to[1], ids, {})
         key = (head.event, head.auditd, head.executes, raw, connect, rest)
-        form = self.forms.get(key) or self.read_form(key, head, tail, connect, rest)
+        form = self.forms.get(key) or self.read_form(key, head, tail, connect, raw, rest)
         if form is None:
             return None
-        pieces = self.pieces(form, head, tail, ids)
+        pieces = self.pieces(form, head, tail, ids, text[5:end] if self.original else b"")
         if repeated is not None and connect is not None:
             repeated.pieces[connect] = pieces
         return pieces, repeated
 
-    def pieces(self, form: Form, head: Head, tail: Tail, ids: Ids) -> Pieces:
+    def pieces(self, form: Form, head: Head, tail: Tail, ids: Ids, original: bytes) -> Pieces:
         own, execution = form.own, b""
         if head.own or ids.own or self.context.labels.rules:
             own = joined(own, head.own, ids.own, self.labels(ids, tail))
         if head.executes and self.context.executions is not None:
             found = self.context.executions.of(ids.pid)
             execution = b"," + inner(found) if found else b""
-        before = b"".join((form.before, ids.process, execution, form.process))
+        before = b"".join((form.before, original, form.original, ids.process, execution, form.process))
         end = b',"auditdeck":{' + own + b"}}" if own else b"}"
         return before, b"".join((form.result, head.data, form.rest, ids.container, end))
 
     def read_form(
-        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, rest: bytes
+        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, raw_tail: bytes, rest: bytes
     ) -> Form | None:
         address = titled = command = cwd = paths = b""
         named: list[Payload] = []
@@ -250,7 +255,8 @@ class Encoder:
             cwd, paths, more, thing, own = files.cwd, files.paths, files.file, files.object, joined(files.own, own)
         program = joined(tail.process, command, titled, cwd)
         form = Form(
-            b"".join((b'",', what, b"},", self.host, b',"process":{')),
+            b"".join((b'",', what, self.original_start)),
+            b"".join((self.original_rest(raw_tail, rest), b"},", self.host, b',"process":{')),
             b"".join((b"," if program else b"", program, b"},", tail.user, b',"auditd":{"sequence":')),
             b"".join((result, tail.session, b',"data":{')),
             b"".join(
@@ -262,6 +268,16 @@ class Encoder:
             own,
         )  # fmt: skip
         return self.forms.keep(key, form) if len(rest) <= BIGGEST else form
+
+    def original_rest(self, tail: bytes, rest: bytes) -> bytes:
+        """What of event.original comes behind the call and the ids of the process, and a STAMP in each record of it."""
+        if not self.original:
+            return b""
+        made = [escaped(body_of(tail))]
+        for line in rest.split(b"\n")[1:]:
+            kind, body = int(line[:4]), body_of(line[5:])
+            made.append(start_of(kind) + escaped(self.context.redactor.record(kind, body)))
+        return b"\\n".join(made) + b'"'
 
     def labels(self, ids: Ids, tail: Tail) -> bytes:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
@@ -412,6 +428,16 @@ class Encoder:
 def body_of(raw: bytes) -> bytes:
     """As `record_of` has it: without names and without what ends the line."""
     return raw.partition(ENRICHMENT)[0].rstrip(b"\0\r\n ")
+
+
+def start_of(kind: int) -> bytes:
+    """How a record begins in event.original."""
+    return f"type={type_name(kind)} msg=audit({STAMP.decode()}): ".encode()
+
+
+def escaped(body: bytes) -> bytes:
+    """As the inside of a JSON string."""
+    return orjson.dumps(body.decode("utf-8", "backslashreplace"))[1:-1]
 
 
 def event_part(meaning: Meaning, outcome: str, types: Iterable[str]) -> bytes:

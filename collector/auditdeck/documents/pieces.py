@@ -71,9 +71,11 @@ class Files:
 @dataclass(slots=True)
 class Form:
     """The rest of a document, but for what the head says of the call and the ids of the process: what stands before
-    and behind the two. `own` is what of it goes to auditdeck.*."""
+    and behind the two. `own` is what of it goes to auditdeck.*; `original` is the rest of event.original, and what
+    stands between that and the process."""
 
     before: bytes
+    original: bytes
     process: bytes
     result: bytes
     rest: bytes
