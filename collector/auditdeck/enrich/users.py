@@ -74,12 +74,14 @@ class Users:
             return
         self.signature = signature
         self.filled = now
-        self.generation += 1
-        self.users.clear()
-        self.groups.clear()
-        self.memberships.clear()
         if self.from_files:
+            # Not emptied before: another thread may be asking.
             self.read_files()
+        else:
+            self.users.clear()
+            self.groups.clear()
+        self.memberships.clear()
+        self.generation += 1
 
     def sign(self) -> tuple[object, ...]:
         return tuple(file_signature(path) for path in (self.passwd, self.group_file))

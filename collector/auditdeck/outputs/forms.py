@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from auditdeck.config import Form
-from auditdeck.documents.fluentd import fluentd
-from auditdeck.documents.goaudit import go_audit
+from auditdeck.documents.original import START, place_of
+from auditdeck.documents.records import Fluentd, GoAudit
 from auditdeck.enrich.users import Users
 
 Encode = Callable[[bytes], bytes]
@@ -24,18 +24,16 @@ def encoder(form: Form, users: Users, *, original: bool) -> Encode:
         return same if original else without_original
     if form == "raw":
         return raw
-    make = go_audit if form == "go-audit" else fluentd
-
-    def encode(line: bytes) -> bytes:
-        made = make(orjson.loads(line), users)
-        return b"" if made is None else orjson.dumps(made)
-
-    return encode
+    return (GoAudit if form == "go-audit" else Fluentd)(users).encode
 
 
 def raw(line: bytes) -> bytes:
     """The records as a log of auditd has them, a line each."""
-    original: str = orjson.loads(line).get("event", {}).get("original", "")
+    place = place_of(line)
+    if place:
+        original: str = orjson.loads(line[place[0] - 1 : place[1] + 1])
+    else:
+        original = orjson.loads(line).get("event", {}).get("original", "")
     return original.encode()
 
 
@@ -44,6 +42,9 @@ def same(line: bytes) -> bytes:
 
 
 def without_original(line: bytes) -> bytes:
+    place = place_of(line)
+    if place:
+        return line[: place[0] - len(START)] + line[place[1] + 1 :]
     if b'"original":' not in line:
         return line
     document: dict[str, Any] = orjson.loads(line)
