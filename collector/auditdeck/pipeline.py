@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from auditdeck.assets import asset
 from auditdeck.config import Settings
@@ -179,8 +179,8 @@ class Pipeline:
         """Small batches are decoded at once, while their bytes are still in this processor's cache; large ones wait for
         the other thread, so that the kernel never waits for decoding."""
         while not self.stopping.is_set():
-            batch = self.capture.records(0.5)
-            if batch:
+            batch = self.capture.records(0.25 if self.assembler.unsettled else 0.5)
+            if batch or self.assembler.unsettled:
                 count = self.capture.count
                 if count <= AT_ONCE and not self.queued and self.decoding.acquire(blocking=False):
                     try:
@@ -188,7 +188,7 @@ class Pipeline:
                         self.work(batch, count)
                     finally:
                         self.decoding.release()
-                else:
+                elif batch:
                     self.received += count
                     self.queue.put((batch, count))
             self.counters.overruns = self.capture.overruns
@@ -196,18 +196,11 @@ class Pipeline:
                 time.sleep(0.01)
 
     def decode(self) -> None:
-        while True:
-            try:
-                waiting = self.queue.get(timeout=0.25 if self.assembler.unsettled else 1.0)
-            except Empty:
-                if not self.assembler.unsettled:
-                    continue
-                waiting = ([], 0)
+        while waiting := self.queue.get():
             with self.decoding:
-                if waiting is None:
-                    self.write(self.assembler.close())
-                    return
                 self.work(*waiting)
+        with self.decoding:
+            self.write(self.assembler.close())
 
     def work(self, batch: Batch, count: int) -> None:
         """A batch of `count` records: one thread at a time, and batches in their order."""

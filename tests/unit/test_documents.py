@@ -74,6 +74,12 @@ def test_quick_and_plain_agree_on_damaged_events(tmp_path: Path, events: list[Ev
             assert json.loads(encoder.encode(damaged)) == json.loads(expected)
 
 
+def with_arguments(event: Event, values: list[int], call: bytes) -> Event:
+    text = call + b" ".join(b"a%d=%x" % argument for argument in enumerate(values))
+    pattern = rb"a0=\w+ a1=\w+ a2=\w+ a3=\w+" if not call else rb"syscall=.*a3=\w+"
+    return Event(event.stamp, [(kind, re.sub(pattern, text, payload)) for kind, payload in event.items])
+
+
 @pytest.mark.parametrize("call", [b"syscall=59", b"syscall=42", b"syscall=257"])
 def test_arguments_that_differ_each_time(tmp_path: Path, events: list[Event], call: bytes) -> None:
     """execve's and connect's pointers stand nowhere; a descriptor, flags and other calls' arguments do."""
@@ -82,10 +88,30 @@ def test_arguments_that_differ_each_time(tmp_path: Path, events: list[Event], ca
     chosen = next(event for event in events if call in event.packed())
     for _ in range(50):
         values = [chance.choice([0, 3, 7, 0xFFFFFF9C, chance.randrange(1 << 47)]) for _ in range(4)]
-        text = b" ".join(b"a%d=%x" % argument for argument in enumerate(values))
-        items = [(kind, re.sub(rb"a0=\w+ a1=\w+ a2=\w+ a3=\w+", text, payload)) for kind, payload in chosen.items]
-        event = Event(chosen.stamp, items)
+        event = with_arguments(chosen, values, b"")
         assert json.loads(encoder.encode(event)) == document(event, plain, original=True)
+
+
+def test_arguments_of_every_call(tmp_path: Path, events: list[Event]) -> None:
+    chance = random.Random(2)
+    encoder, plain = Encoder(context(tmp_path), socket_events=True), context(tmp_path)
+    chosen = next(event for event in events if b"syscall=257" in event.packed())
+    for number in SYSCALLS["x86_64"]:
+        common = [chance.choice([0, 1, 2, 4, chance.randrange(1 << 20)]) for _ in range(4)]
+        for _ in range(6):
+            values = [chance.choice([same, 1, 2, chance.randrange(1 << 32)]) for same in common]
+            result = chance.choice([b"success=yes exit=0 ", b"success=yes exit=3 ", b"success=no exit=-13 "])
+            event = with_arguments(chosen, values, b"syscall=%d " % number + result)
+            assert json.loads(encoder.encode(event)) == document(event, plain), number
+
+
+def test_pointers_are_not_read_again(tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder(context(tmp_path))
+    chosen = next(event for event in events if b"syscall=257" in event.packed())
+    encoder.encode(with_arguments(chosen, [0xFFFFFF9C, 0x7FFC0001, 0, 0], b""))
+    monkeypatch.setattr(encoder, "read_head", lambda _: pytest.fail("read again"))
+    made = json.loads(encoder.encode(with_arguments(chosen, [0xFFFFFF9C, 0x7FFC1235, 0, 0], b"")))
+    assert made["auditd"]["data"]["a1"] == "7ffc1235"
 
 
 def test_secrets_are_not_in_the_original_either(tmp_path: Path, events: list[Event]) -> None:

@@ -35,6 +35,7 @@ from auditdeck.documents.ecs import (
     session_of,
     tags_of,
 )
+from auditdeck.documents.interpret import argument_kinds
 from auditdeck.documents.meaning import Meaning, meanings
 from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
@@ -63,7 +64,9 @@ NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 NO_FIELDS: dict[str, str] = {}
 PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
 IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
-ARGUMENTS = re.compile(rb" a0=[0-9a-f]{1,16}( a1=[0-9a-f]{1,16} a2=[0-9a-f]{1,16} a3=[0-9a-f]{1,16} items=\d{1,4})\Z")
+ARGUMENTS = re.compile(
+    rb" a0=([0-9a-f]{1,16}) a1=([0-9a-f]{1,16}) a2=([0-9a-f]{1,16}) a3=([0-9a-f]{1,16})( items=\d{1,4})\Z"
+)
 BIGGEST = 2048
 """Longer pieces are not remembered: an argument list of 100 kB seldom comes again."""
 
@@ -95,7 +98,9 @@ class Encoder:
     def forget(self) -> None:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
-        self.heads: Memory[bytes, Head] = Memory(4 * REMEMBERED)
+        self.heads: Memory[bytes, Head] = Memory(REMEMBERED)
+        self.shapes: Memory[bytes, Head] = Memory(REMEMBERED)
+        self.fixed: Memory[bytes, tuple[int, ...]] = Memory(REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
@@ -284,17 +289,22 @@ class Encoder:
         return b'"labels":' + orjson.dumps(found) if found else b""
 
     def find_head(self, raw: bytes) -> Head | None:
-        """The addresses that a program passes differ from process to process; of some calls they stand nowhere."""
-        if arguments := ARGUMENTS.search(raw):
-            none, first = raw[: arguments.start()], raw[: arguments.start(1)]
-            head = self.heads.get(none) or self.heads.get(first)
-            if head is not None:
-                return head
-        head = self.read_head(raw)
-        if head is None:
-            return None
-        keys = {"execve": none, "connect": first} if arguments else {}
-        return self.heads.keep(keys.get(head.call.name, raw), head)
+        """Numbers that a program passes, addresses most of all, differ from process to process: where they mean
+        nothing but themselves, what is remembered has holes for them."""
+        arguments = ARGUMENTS.search(raw)
+        if arguments is None:
+            head = self.read_head(raw)
+            return head and self.heads.keep(raw, head)
+        what, values = raw[: arguments.start()], arguments.groups()
+        fixed = self.fixed.get(what)
+        shape = self.shapes.get(shape_key(what, values, fixed)) if fixed is not None else None
+        if shape is None:
+            head = self.read_head(raw)
+            if head is None:
+                return None
+            fixed = self.fixed.keep(what, fixed_arguments(head))
+            shape = self.shapes.keep(shape_key(what, values, fixed), head.with_holes(values, fixed))
+        return self.heads.keep(raw, shape.filled(values)) if shape.holes else shape
 
     def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
@@ -423,6 +433,23 @@ class Encoder:
             inner(parts["auditdeck"]),
             b'"object":' + orjson.dumps(thing),
         )
+
+
+def fixed_arguments(head: Head) -> tuple[int, ...]:
+    """Which of the four say more than their number, or decide what else is said."""
+    name = head.call.name
+    if name == "execve":
+        return ()
+    if name == "connect":
+        return (0,)
+    if head.meaning.object == "socket":
+        return (0, 1, 2, 3)
+    return tuple(position for position, kind in enumerate(argument_kinds().get(name, ())) if kind is not None)
+
+
+def shape_key(what: bytes, values: tuple[bytes, ...], fixed: tuple[int, ...]) -> bytes:
+    """`values` are the arguments, and ` items=` last."""
+    return b" ".join((what, values[4], *[values[position] for position in fixed])) if fixed else what + values[4]
 
 
 def body_of(raw: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditdeck.documents.meaning import Meaning
 from auditdeck.documents.syscalls import Call
@@ -14,7 +14,10 @@ Pieces = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Head:
-    """A SYSCALL record up to `items=`: which call with which result. `descriptor` is its first argument."""
+    """A SYSCALL record up to `items=`: which call with which result. `descriptor` is its first argument.
+
+    `holes` are the arguments that `data` has %b for.
+    """
 
     call: Call
     meaning: Meaning
@@ -26,6 +29,25 @@ class Head:
     data: bytes
     executes: bool
     own: bytes
+    holes: tuple[int, ...] = ()
+
+    def with_holes(self, values: tuple[bytes, ...], fixed: tuple[int, ...]) -> Head:
+        """For any values of the arguments that are not fixed: `data` is then a format for those of them in it."""
+        data = self.data.replace(b"%", b"%%")
+        holes = []
+        for position in range(4):
+            text = b'"a%d":"%b"' % (position, values[position])
+            if position not in fixed and text in data:
+                holes.append(position)
+                data = data.replace(text, b'"a%d":"%%b"' % position)
+        return replace(self, data=data, holes=tuple(holes)) if holes else self
+
+    def filled(self, values: tuple[bytes, ...]) -> Head:
+        """With the values of the four arguments, of which it takes those that it has holes for."""
+        return Head(
+            self.call, self.meaning, self.descriptor, self.result, self.outcome, self.event, self.auditd,
+            self.data % tuple([values[position] for position in self.holes]), self.executes, self.own,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
