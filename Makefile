@@ -47,12 +47,14 @@ bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller load
 	@scripts/apt-install.sh auditd laurel gcc iproute2 libc6-dev util-linux
 	@scripts/setup.sh
 	@$(VENV)/python -m bench.live $(if $(QUICK),--quick --repeat 3)
+	@$(if $(QUICK),,$(VENV)/python -m bench.live --forms --only "connect 5,000")
 	@$(VENV)/python -m bench.idle
 	@$(VENV)/python -m bench.decode
 	@$(VENV)/python -m bench.enrichment
 	@$(VENV)/python -m bench.memory $(if $(QUICK),100000)
 	@$(VENV)/python -m bench.report 1000000 10000000 $(if $(QUICK),,100000000)
 	@$(if $(QUICK),,$(VENV)/python -m bench.rates)
+	@$(if $(QUICK),,$(VENV)/python -m bench.elasticsearch)
 
 check: setup ## the quick one: format, lint, types, unit tests
 	@$(VENV)/ruff format --check .

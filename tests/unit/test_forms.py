@@ -136,6 +136,7 @@ def test_names_that_change_are_written_anew(
         b'{"event":{"id":"1"},"host":{"name":"one"}}',
         b'{"url":{"original":"/"},"event":{"id":"1"},"host":{"name":"one"}}',
         b'{"event":{"original":"x","id":"1"},"host":{"name":"one"}}',
+        b'{"event":{"id":"1","original":"x","kind":"y"},"host":{"name":"one"}}',
         b'{"event":{"id":"1","original":"a \\",\\"original\\":\\"b\\"},\\"host\\":{"},"host":{"name":"one"}}',
     ],
 )
