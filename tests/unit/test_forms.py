@@ -14,10 +14,9 @@ import pytest
 
 from auditdeck.config import Form
 from auditdeck.documents.fast import Encoder
-from auditdeck.documents.fluentd import fluentd
-from auditdeck.documents.goaudit import go_audit
-from auditdeck.documents.original import place_of
-from auditdeck.documents.records import CALL, Fluentd, GoAudit, Records
+from auditdeck.documents.fluentd import Fluentd, fluentd
+from auditdeck.documents.goaudit import GoAudit, go_audit
+from auditdeck.documents.original import CALL, OfOriginal, place_of
 from auditdeck.enrich.users import Users
 from auditdeck.events.event import Event
 from auditdeck.outputs.forms import encoder
@@ -102,7 +101,7 @@ def test_without_the_original_and_with_it_alone(tmp_path: Path, lines: list[byte
 
 @pytest.mark.parametrize("form", [GoAudit, Fluentd])
 def test_like_events_are_not_read_again(
-    tmp_path: Path, events: list[Event], form: type[Records], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, events: list[Event], form: type[OfOriginal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(1)
     encoder, made = Encoder(context(tmp_path), original=True), form(context(tmp_path).users)
@@ -158,7 +157,7 @@ def test_documents_that_others_wrote(tmp_path: Path, line: bytes) -> None:
         'auid=0 uid=0 comm="x"\ntype=EXECVE msg=audit(1.000:%(pid)s): argc=1 a0="audit(1.000:%(pid)s)"',
     ],
 )
-def test_texts_that_say_again_what_differs(tmp_path: Path, form: type[Records], text: str) -> None:
+def test_texts_that_say_again_what_differs(tmp_path: Path, form: type[OfOriginal], text: str) -> None:
     made = form(context(tmp_path).users)
     head = "type=SYSCALL msg=audit(1.000:%(pid)s): arch=c000003e syscall=59 success=yes exit=0 "
     head += "a0=%(pid)s a1=0 a2=0 a3=0 items=2 ppid=1 pid=%(pid)s "

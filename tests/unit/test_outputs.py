@@ -107,6 +107,39 @@ def test_ecs_has_the_records_only_if_they_are_wanted(users: Users) -> None:
     assert encoder("go-audit", users, original=False)(b'{"event":{}}') == b""
 
 
+@pytest.mark.parametrize("uid", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "-1", "4294967295"])
+def test_ids_that_are_none_have_no_name(users: Users, uid: str) -> None:
+    made = go_audit({"event": {"original": f"type=USER_CMD msg=audit(1.000:1): pid=1 uid={uid} ses=1"}}, users)
+    assert made
+    assert made["uid_map"] == {uid: "UNKNOWN_USER"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("-115", -115), ("12x", 12), ("x", 0), ("18446744073709551615", 18446744073709551615),
+        ("-9223372036854775808", -9223372036854775808), ("18446744073709551616", 0), ("9" * 5000, 0),
+    ],
+)  # fmt: skip
+def test_numbers_as_ruby_reads_them(users: Users, written: str, read: int) -> None:
+    line = json.dumps({"event": {"original": f"type=PATH msg=audit(1.000:1): item=0 inode={written}"}}).encode()
+    made = json.loads(encoder("fluentd", users, original=False)(line))
+    assert made["messages"]["path0"]["inode"] == read
+
+
+def test_a_line_that_cannot_be_written_keeps_no_other(tmp_path: Path, users: Users, caplog: Any) -> None:
+    target = tmp_path / "events.log"
+    good = [json.dumps({**DOCUMENT, "n": number}).encode() for number in range(2)]
+    with Writer(tmp_path / "events") as writer:
+        output = file_output.FileOutput(FileOutput(path=str(target)), tmp_path, encoder("raw", users, original=False))
+        with running(output):
+            writer.append([good[0], b'{"event":{"original":', good[1]])
+            wait_for(lambda: output.counts.sent == 2)
+        assert output.counts.dead_letters == 1
+    assert target.read_text() == (ORIGINAL + "\n") * 2
+    assert "not sent, JSONDecodeError" in caplog.text
+
+
 def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:
     target = tmp_path / "out" / "events.log"
     with Writer(tmp_path / "events") as writer:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
 from auditdeck.documents.goaudit import go_audit
+from auditdeck.documents.original import REMEMBERED, OfOriginal
 from auditdeck.enrich.users import Users
 from auditdeck.events.record import type_name
 from auditdeck.kernel.tables.syscalls import SYSCALLS
+from auditdeck.memory import Memory
 
 FIELD = re.compile(r"""([^\s=]+)=('[^']*'|"[^"]*"|\S+)""")
 UIDS = {"uid", "euid", "suid", "ouid", "fsuid", "auid"}
 NUMBERS = {"gid", "egid", "sgid", "ogid", "fsgid", "exit", "item", "items", "pid", "ppid", "ses", "argc", "inode"}
 # What the plugin's own table calls otherwise.
 OLD_NAMES = {17: "pread", 18: "pwrite", 283: "timerfd"}
-LEADING = re.compile(r"\s*([+-]?\d+)")
+LEADING = re.compile(r"\s*([+-]?\d{1,20})(?!\d)")
 
 
 def fluentd(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
@@ -60,9 +64,10 @@ def convert(name: str, value: str, uid_map: dict[str, str]) -> Any:
 
 
 def leading(text: str) -> int:
-    """A number as Ruby's to_i reads it."""
+    """A number as Ruby's to_i reads it, but 0 for one of more than 64 bits, which no field has."""
     match = LEADING.match(text)
-    return int(match[1]) if match else 0
+    number = int(match[1]) if match else 0
+    return number if -(2**63) <= number < 2**64 else 0
 
 
 def printable(text: str) -> str:
@@ -94,3 +99,24 @@ def sockaddr(text: str) -> dict[str, Any]:
     else:
         rest = text[4:]
     return found | ({"unknown": rest} if rest or not found else {})
+
+
+class Fluentd(OfOriginal):
+    """Lines of the event log in this form."""
+
+    make = staticmethod(fluentd)
+
+    def forget(self) -> None:
+        super().forget()
+        self.calls: Memory[bytes, bytes] = Memory(REMEMBERED)
+
+    def begin(self, call: re.Match[bytes]) -> bytes:
+        serial, what, arguments, items, parent, process = call.group(2, 3, 4, 5, 6, 7)
+        fields = self.calls.get(what) or self.read_call(what)
+        head = b'{"sequence":%b,"messages":{"syscall":{"type":1300,%b,"%b","items":%b,"ppid":%b,"pid":%b,"auid":'
+        written = arguments.replace(b"=", b'":"').replace(b" ", b'","')
+        return head % (serial, fields, written, items, parent, process)
+
+    def read_call(self, what: bytes) -> bytes:
+        found = {name: convert(name, value, {}) for name, value in pairs(what.decode())}
+        return self.calls.keep(what, orjson.dumps(found)[1:-1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from auditdeck.documents.original import OfOriginal
 from auditdeck.enrich.users import Users
 from auditdeck.events.record import read_line, record_of
 
@@ -18,6 +19,7 @@ KUBERNETES = {
 }  # fmt: skip
 WITHOUT_UIDS = {1309, 1307, 1306}
 UID = re.compile(r"uid=(\S+)")
+NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
@@ -65,4 +67,14 @@ def containers_of(document: dict[str, Any]) -> dict[str, str]:
 
 
 def name_of(uid: str, users: Users) -> str:
-    return (users.user(int(uid)) if uid.isdigit() else "") or UNKNOWN_USER
+    return (users.user(int(uid)) if NUMBER.fullmatch(uid) else "") or UNKNOWN_USER
+
+
+class GoAudit(OfOriginal):
+    """Lines of the event log in this form."""
+
+    make = staticmethod(go_audit)
+
+    def begin(self, call: re.Match[bytes]) -> bytes:
+        head = b'{"sequence":%b,"timestamp":"%b","messages":[{"type":1300,"data":"'
+        return head % call.group(2, 1) + call.string[call.start(3) : call.end()]

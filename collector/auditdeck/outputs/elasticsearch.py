@@ -53,8 +53,7 @@ class ElasticsearchOutput(Output):
     """Sends with several requests at once; waits, with growing pauses, as long as Elasticsearch cannot take it."""
 
     def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
-        super().__init__("elasticsearch", data_dir)
-        self.encode = encode
+        super().__init__("elasticsearch", data_dir, encode)
         self.settings = settings
         self.hosts: dict[bytes, bytes] = {}
         self.refused = False
@@ -74,9 +73,7 @@ class ElasticsearchOutput(Output):
                     self.cursor.save(position)
                 batch = self.next_batch(reader, idle=not under_way)
                 if batch is not None:
-                    under_way.append(
-                        (pool.submit(self.deliver, client, [self.encode(line) for line in batch.lines]), batch.position)
-                    )
+                    under_way.append((pool.submit(self.deliver, client, self.encoded(batch.lines)), batch.position))
                 elif not self.stopping.wait(IDLE):
                     continue
             for delivered, position in under_way:
@@ -103,17 +100,15 @@ class ElasticsearchOutput(Output):
     def deliver(self, client: Elasticsearch, lines: list[bytes]) -> bool:
         """Until all are acknowledged or refused for good; False if `stop` came first."""
         pause = 0.25
-        while True:
-            lines = self.send(client, lines)
-            if not lines:
-                self.trouble("")
-                return True
+        while lines and (lines := self.send(client, lines)):
             if self.stopping.wait(pause * random.uniform(0.5, 1.5)):
                 return False
             if self.refused:
                 # The key may have been replaced (auditdeck provision --rotate).
                 client = self.connect() or client
             pause = min(pause * 2, self.settings.backoff_max)
+        self.trouble("")
+        return True
 
     def send(self, client: Elasticsearch, lines: list[bytes]) -> list[bytes]:
         """One request; the lines that are to be sent again."""

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from auditdeck.config import Form
+from auditdeck.documents.fluentd import Fluentd
+from auditdeck.documents.goaudit import GoAudit
 from auditdeck.documents.original import START, place_of
-from auditdeck.documents.records import Fluentd, GoAudit
 from auditdeck.enrich.users import Users
 
 Encode = Callable[[bytes], bytes]

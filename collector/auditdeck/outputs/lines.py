@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from pathlib import Path
 
 from auditdeck.eventlog.reader import Reader
-from auditdeck.outputs.forms import Encode
 from auditdeck.outputs.output import IDLE, Output
 
 LONGEST_PAUSE = 30.0
@@ -16,10 +14,6 @@ LONGEST_PAUSE = 30.0
 class LineOutput(Output):
     """Subclasses deliver lines, or raise OSError when they cannot; what was delivered before that is not repeated."""
 
-    def __init__(self, name: str, data_dir: Path, encode: Encode) -> None:
-        super().__init__(name, data_dir)
-        self.encode = encode
-
     def follow(self, reader: Reader) -> None:
         try:
             while not self.stopping.is_set():
@@ -27,8 +21,7 @@ class LineOutput(Output):
                 if not lines:
                     self.stopping.wait(IDLE)
                     continue
-                made = [encoded for encoded in map(self.encode, lines) if encoded]
-                if not self.deliver(made):
+                if not self.deliver(self.encoded(lines)):
                     return
                 self.cursor.save(reader.position)
         finally:

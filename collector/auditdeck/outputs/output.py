@@ -12,6 +12,7 @@ from pathlib import Path
 from auditdeck.eventlog.cursor import Cursor
 from auditdeck.eventlog.reader import Position, Reader
 from auditdeck.eventlog.segment import segments
+from auditdeck.outputs.forms import Encode
 from auditdeck.store.store import EVENTS
 
 logger = logging.getLogger("auditdeck")
@@ -34,9 +35,10 @@ class Sent:
 class Output(ABC):
     """Follows the event log from its saved cursor to its end, and waits there for more, until `stop`."""
 
-    def __init__(self, name: str, data_dir: Path) -> None:
+    def __init__(self, name: str, data_dir: Path, encode: Encode) -> None:
         self.name = name
         self.data_dir = data_dir
+        self.encode = encode
         self.cursor = Cursor(data_dir, name)
         self.counts = Sent()
         self.stopping = threading.Event()
@@ -66,6 +68,22 @@ class Output(ABC):
     @abstractmethod
     def follow(self, reader: Reader) -> None:
         """Delivers what the reader gives and saves the cursor, until `stopping` is set."""
+
+    def encoded(self, lines: list[bytes]) -> list[bytes]:
+        """The lines in the output's form. One that cannot be written in it, as it was damaged on the disk, keeps no other
+        from being delivered: it is a dead letter, and stays in the event log."""
+        try:
+            return [made for made in map(self.encode, lines) if made]
+        except Exception:
+            return [made for line in lines if (made := self.encoded_or_dead(line))]
+
+    def encoded_or_dead(self, line: bytes) -> bytes:
+        try:
+            return self.encode(line)
+        except Exception as error:
+            self.counts.dead_letters += 1
+            logger.warning("output %s: not sent, %s: %s: %.120r", self.name, type(error).__name__, error, line)
+            return b""
 
     def trouble(self, error: str) -> None:
         """Notes what keeps the output from going on, and logs it once."""
