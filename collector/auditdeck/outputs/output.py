@@ -70,8 +70,8 @@ class Output(ABC):
         """Delivers what the reader gives and saves the cursor, until `stopping` is set."""
 
     def encoded(self, lines: list[bytes]) -> list[bytes]:
-        """The lines in the output's form. One that cannot be written in it, as it was damaged on the disk, keeps no other
-        from being delivered: it is a dead letter, and stays in the event log."""
+        """The lines in the output's form. One that cannot be written in it, as it was damaged on the disk, keeps no
+        other from being delivered: it is a dead letter, and stays in the event log."""
         try:
             return [made for made in map(self.encode, lines) if made]
         except Exception:
