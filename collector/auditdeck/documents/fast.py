@@ -1,10 +1,11 @@
 """The same documents as `documents.ecs`, written by putting remembered pieces of JSON together.
 
-Most of what the kernel sends was sent before: all of a SYSCALL record from `auid=` on is the same for every call of a
-program, a destination comes again and again, so do titles, paths and argument lists. So each piece of a record is
-parsed once, by the plain code, and its JSON remembered under its bytes. A key holds all that its value depends on but
-users and addresses; when those change (`Context.generation`) everything is forgotten. Events of other forms go the
-plain way, which is also what the tests compare this with.
+Most of what the kernel sends was sent before: but for its stamp, the arguments of the call and the ids of the process an
+event is the same as an earlier one of the program (`Event.shape`); and where it is not, a destination comes again and
+again, so do users, titles, paths and argument lists. So each piece is parsed once, by the plain code, and its JSON
+remembered under its bytes. A key holds all that its value depends on but users and addresses; when those change
+(`Context.generation`) everything is forgotten. Events of other forms go the plain way, which is also what the tests
+compare this with.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ from auditdeck.documents.interpret import argument_kinds
 from auditdeck.documents.meaning import Meaning, meanings
 from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
-from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Pieces, Repeated, Tail
+from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Shape, Tail
 from auditdeck.documents.sockets import describe_address, describe_outcome, is_hex
 from auditdeck.documents.syscalls import read_call, signed32
 from auditdeck.enrich.network import Connect
 from auditdeck.enrich.processes import TRUSTED
 from auditdeck.events import sockaddr
-from auditdeck.events.event import Event
+from auditdeck.events.event import ITEMS, Event
 from auditdeck.events.fields import fields, title
 from auditdeck.events.record import ENRICHMENT, Payload, type_name
 from auditdeck.memory import Memory
@@ -58,15 +59,11 @@ WHOLE = 512
 EVENT_ID = b',"event":{"id":"'
 STAMP = b"\x1f"
 """Stands for the stamp in remembered pieces; JSON itself has no such byte, and texts of events neither."""
-CALL, ADDRESS = b"%d " % SYSCALL, b"\n%d " % SOCKADDR
+ADDRESS = b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
 NO_FIELDS: dict[str, str] = {}
 PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
-IDS = re.compile(rb" ppid=(\d{1,10}) pid=(\d{1,10})")
-ARGUMENTS = re.compile(
-    rb" a0=([0-9a-f]{1,16}) a1=([0-9a-f]{1,16}) a2=([0-9a-f]{1,16}) a3=([0-9a-f]{1,16})( items=\d{1,4})\Z"
-)
 BIGGEST = 2048
 """Longer pieces are not remembered: an argument list of 100 kB seldom comes again."""
 
@@ -98,9 +95,8 @@ class Encoder:
     def forget(self) -> None:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
-        self.heads: Memory[bytes, Head] = Memory(REMEMBERED)
-        self.shapes: Memory[bytes, Head] = Memory(REMEMBERED)
-        self.fixed: Memory[bytes, tuple[int, ...]] = Memory(REMEMBERED)
+        self.shapes: Memory[bytes, Shape] = Memory(WHOLE)
+        self.heads: Memory[tuple[bytes, bytes], Head] = Memory(REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
@@ -108,7 +104,6 @@ class Encoder:
         self.forms: Memory[tuple[Any, ...], Form] = Memory(WHOLE)
         self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
         self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
-        self.repeated: Memory[bytes, Repeated] = Memory(WHOLE)
 
     def encode(self, event: Event) -> bytes:
         """The event's document; b"" for one that only told a socket's protocol."""
@@ -136,35 +131,49 @@ class Encoder:
 
     def quick(self, event: Event) -> bytes | None:
         """None for an event of a form that is left to the plain way."""
-        text = event.text or event.packed()
-        known = self.repeated.get(text) if ADDRESS in text else None
-        if known is not None and self.now < known.ids.until:
-            connect = self.context.network.connected(known.ids.pid, known.descriptor, known.to, known.result)
-            pieces = known.pieces.get(connect)
-            if pieces is None:
-                found = self.read(text, connect)
-                if found is None:
-                    return None
-                pieces = known.pieces[connect] = found[0]
-            return self.line(event, pieces)
-        found = self.read(text)
-        if found is None:
+        raw = event.split() if event.shape is None else event.shape
+        arguments = event.arguments
+        if not arguments:
             return None
-        pieces, repeated = found
-        if repeated is not None and len(text) <= BIGGEST and not self.context.labels.rules:
-            self.repeated.keep(text, repeated)
-        return self.line(event, pieces)
-
-    def line(self, event: Event, pieces: Pieces) -> bytes:
-        before, behind = pieces
-        if not before:
+        shape = self.shapes.get(raw) or self.read_shape(raw, arguments)
+        if shape is None:
+            return None
+        head = shape.only or shape.heads.get(arguments) or self.find_head(shape, arguments)
+        if head is None:
+            return None
+        ids = self.ids.get(event.ids)
+        if ids is None or self.now > ids.until:
+            ids = self.read_ids(event.ids)
+        if shape.tail.socket and head.call.name == "socket" and not self.socket_events:
+            if head.result >= 0:
+                self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
             return b""
+        connect = None
+        if shape.addressed or head.meaning.object == "socket":
+            if shape.address is None or head.call.name != "connect":
+                return None
+            connect = self.context.network.connected(ids.pid, head.descriptor, shape.to, head.result)
+        form = shape.forms.get(connect) or self.find_form(shape, head, connect)
+        return None if form is None else self.line(event, shape, form, head, ids)
+
+    def line(self, event: Event, shape: Shape, form: Form, head: Head, ids: Ids) -> bytes:
         if event.moment != self.moment:
             self.begin(event.moment)
-        serial = event.serial
+        before, execution, end, serial = form.before, b"", form.end, event.serial
         if self.original:
-            before = before.replace(STAMP, event.stamp)
-        return b"".join((self.prefix, serial, before, serial, behind))
+            text = b"".join((before, shape.call, event.arguments, shape.items, event.ids, form.original))
+            before = text.replace(STAMP, event.stamp)
+        if head.own or ids.own or self.context.labels.rules:
+            end = ending(joined(form.own, head.own, ids.own, self.labels(ids, shape.tail)))
+        if head.executes and self.context.executions is not None:
+            found = self.context.executions.of(ids.pid)
+            execution = b"," + inner(found) if found else b""
+        return b"".join(
+            (
+                self.prefix, serial, before, ids.process, execution, form.process, serial, form.result, head.data,
+                form.rest, ids.container, end,
+            )
+        )  # fmt: skip
 
     def begin(self, moment: bytes) -> None:
         """A new millisecond."""
@@ -175,66 +184,69 @@ class Encoder:
             self.time = f'{{"@timestamp":"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}.'.encode()
         self.prefix = b"".join((self.time, rest, ECS, EVENT_ID, moment, b":"))
 
-    def read(self, text: bytes, connect: Connect | None = None) -> tuple[Pieces, Repeated | None] | None:
-        """The pieces of a document; with what is needed to know it again, for a connect."""
-        middle = text.find(b" ppid=")
-        end = text.find(b" auid=", middle)
-        newline = text.find(b"\n", end)
-        if middle < 0 or end < 0 or not text.startswith(CALL) or text.find(b"\n", 0, end) >= 0:
-            return None
+    def read_shape(self, raw: bytes, arguments: bytes) -> Shape | None:
+        items = raw.find(ITEMS)
+        end = raw.find(b" auid=", items)
+        newline = raw.find(b"\n", end)
         if newline < 0:
-            newline = len(text)
-        raw = text[5:middle]
-        head = self.heads.get(raw) or self.find_head(raw)
-        raw = text[middle:end]
-        ids = self.ids.get(raw)
-        if ids is None or self.now > ids.until:
-            ids = self.read_ids(raw)
-        raw = text[end:newline]
-        tail = self.tails.get(raw) or self.read_tail(raw)
-        if tail is None or head is None or ids is None:
-            return None
+            newline = len(raw)
+        call, count, raw_tail, rest = raw[5:items], raw[items:end], raw[end:newline], raw[newline:]
+        tail = self.tails.get(raw_tail) or self.read_tail(raw_tail)
+        head = self.read_head(call + arguments + count)
         # Without arguments it is a socketcall(2), whose own record has them.
-        if tail.socket and head.call.name == "socket" and head.call.arguments and not self.socket_events:
-            if head.result >= 0:
-                self.context.network.made(ids.pid, head.result, *head.call.arguments[:3])
-            return (b"", b""), None
-        repeated = None
-        rest = text[newline:]
-        place = rest.find(ADDRESS)
-        if place >= 0 or head.meaning.object == "socket":
-            to = self.address(rest[place + 6 :].partition(b"\n")[0] if place >= 0 else b"", head)
-            if to is None:
+        if tail is None or head is None or not head.call.arguments:
+            return None
+        address, place = None, rest.find(ADDRESS)
+        if place >= 0:
+            address = self.address(rest[place + 6 :].partition(b"\n")[0])
+        fixed = fixed_arguments(head)
+        only = head if not fixed and not head.with_holes(values_of(arguments), fixed).holes else None
+        to = (address.ip, address.port or 0) if address else ("", 0)
+        shape = Shape(
+            call,
+            count,
+            call + count,
+            raw_tail,
+            rest,
+            tail,
+            fixed,
+            only,
+            place >= 0,
+            address,
+            to,
+            Memory(64),
+            Memory(16),
+        )
+        return self.shapes.keep(raw, shape) if len(raw) <= BIGGEST else shape
+
+    def find_head(self, shape: Shape, arguments: bytes) -> Head | None:
+        """Numbers that a program passes, addresses most of all, differ from process to process: where they mean
+        nothing but themselves, what is remembered has holes for them."""
+        values = values_of(arguments)
+        key = (shape.what, b" ".join([values[position] for position in shape.fixed]))
+        known = self.heads.get(key)
+        if known is None:
+            head = self.read_head(shape.call + arguments + shape.items)
+            if head is None:
                 return None
-            if connect is None:
-                connect = self.context.network.connected(ids.pid, head.descriptor, to[1], head.result)
-            repeated = Repeated(head.descriptor, head.result, to[1], ids, {})
-        key = (head.event, head.auditd, head.executes, raw, connect, rest)
-        form = self.forms.get(key) or self.read_form(key, head, tail, connect, raw, rest)
+            known = self.heads.keep(key, head.with_holes(values, shape.fixed))
+        return shape.heads.keep(arguments, known.filled(values))
+
+    def find_form(self, shape: Shape, head: Head, connect: Connect | None) -> Form | None:
+        """Another descriptor, another result: many shapes have the same form."""
+        key = (head.event, head.auditd, head.executes, shape.raw_tail, connect, shape.rest)
+        form = self.forms.get(key) or self.read_form(shape, head, connect)
         if form is None:
             return None
-        pieces = self.pieces(form, head, tail, ids, text[5:end] if self.original else b"")
-        if repeated is not None and connect is not None:
-            repeated.pieces[connect] = pieces
-        return pieces, repeated
+        if len(shape.rest) <= BIGGEST:
+            self.forms.keep(key, form)
+        return shape.forms.keep(connect, form)
 
-    def pieces(self, form: Form, head: Head, tail: Tail, ids: Ids, original: bytes) -> Pieces:
-        own, execution = form.own, b""
-        if head.own or ids.own or self.context.labels.rules:
-            own = joined(own, head.own, ids.own, self.labels(ids, tail))
-        if head.executes and self.context.executions is not None:
-            found = self.context.executions.of(ids.pid)
-            execution = b"," + inner(found) if found else b""
-        before = b"".join((form.before, original, form.original, ids.process, execution, form.process))
-        end = b',"auditdeck":{' + own + b"}}" if own else b"}"
-        return before, b"".join((form.result, head.data, form.rest, ids.container, end))
-
-    def read_form(
-        self, key: tuple[Any, ...], head: Head, tail: Tail, connect: Connect | None, raw_tail: bytes, rest: bytes
-    ) -> Form | None:
+    def read_form(self, shape: Shape, head: Head, connect: Connect | None) -> Form | None:
+        tail = shape.tail
         address = titled = command = cwd = paths = b""
         named: list[Payload] = []
-        for line in rest.split(b"\n")[1:]:
+        for line in shape.rest.split(b"\n")[1:]:
             kind, raw = int(line[:4]), line[5:]
             if kind == PROCTITLE:
                 titled = self.titles.get(raw) or self.read_title(raw)
@@ -247,10 +259,10 @@ class Encoder:
             else:
                 return None
         what, result, data, own = head.event, head.auditd, tail.data, tail.own
-        if connect is not None:
+        if connect is not None and shape.address is not None:
             if named:
                 return None
-            peer = self.peer(address, connect, head)
+            peer = self.peer(address, shape.address, connect, head)
             what, result, more, thing = peer.event, peer.auditd, peer.parts, peer.object
             data, own = joined(data, peer.data), joined(peer.own, own)
         else:
@@ -259,9 +271,11 @@ class Encoder:
                 return None
             cwd, paths, more, thing, own = files.cwd, files.paths, files.file, files.object, joined(files.own, own)
         program = joined(tail.process, command, titled, cwd)
-        form = Form(
-            b"".join((b'",', what, self.original_start)),
-            b"".join((self.original_rest(raw_tail, rest), b"},", self.host, b',"process":{')),
+        before = b"".join((b'",', what, self.original_start))
+        original = b"".join((self.original_rest(shape.raw_tail, shape.rest), b"},", self.host, b',"process":{'))
+        return Form(
+            before if self.original else before + original,
+            original,
             b"".join((b"," if program else b"", program, b"},", tail.user, b',"auditd":{"sequence":')),
             b"".join((result, tail.session, b',"data":{')),
             b"".join(
@@ -271,8 +285,8 @@ class Encoder:
                 )
             ),
             own,
+            ending(own),
         )  # fmt: skip
-        return self.forms.keep(key, form) if len(rest) <= BIGGEST else form
 
     def original_rest(self, tail: bytes, rest: bytes) -> bytes:
         """What of event.original comes behind the call and the ids of the process, and a STAMP in each record of it."""
@@ -287,24 +301,6 @@ class Encoder:
     def labels(self, ids: Ids, tail: Tail) -> bytes:
         found = self.context.labels.of(ids.pid, ids.parent, tail.executable, tail.keys)
         return b'"labels":' + orjson.dumps(found) if found else b""
-
-    def find_head(self, raw: bytes) -> Head | None:
-        """Numbers that a program passes, addresses most of all, differ from process to process: where they mean
-        nothing but themselves, what is remembered has holes for them."""
-        arguments = ARGUMENTS.search(raw)
-        if arguments is None:
-            head = self.read_head(raw)
-            return head and self.heads.keep(raw, head)
-        what, values = raw[: arguments.start()], arguments.groups()
-        fixed = self.fixed.get(what)
-        shape = self.shapes.get(shape_key(what, values, fixed)) if fixed is not None else None
-        if shape is None:
-            head = self.read_head(raw)
-            if head is None:
-                return None
-            fixed = self.fixed.keep(what, fixed_arguments(head))
-            shape = self.shapes.keep(shape_key(what, values, fixed), head.with_holes(values, fixed))
-        return self.heads.keep(raw, shape.filled(values)) if shape.holes else shape
 
     def read_head(self, raw: bytes) -> Head | None:
         found = fields(raw)
@@ -351,11 +347,9 @@ class Encoder:
         )
         return self.tails.keep(raw, tail)
 
-    def read_ids(self, raw: bytes) -> Ids | None:
-        found = IDS.fullmatch(raw)
-        if not found:
-            return None
-        parent, pid = int(found[1]), int(found[2])
+    def read_ids(self, raw: bytes) -> Ids:
+        """Of ` ppid=… pid=…`."""
+        parent, pid = map(int, raw[6:].split(b" pid="))
         process: dict[str, Any] = {"pid": pid, "parent": parent_part(parent, self.context)}
         containers = self.context.containers
         container = containers.of(pid, parent) if containers else None
@@ -400,21 +394,19 @@ class Encoder:
             b'"object":' + orjson.dumps({name: value for name, value in thing.items() if value}) if thing else b"",
         )
 
-    def address(self, raw: bytes, head: Head) -> tuple[sockaddr.SocketAddress, tuple[str, int]] | None:
-        """The other end of a connect to an internet address; None for all other socket calls."""
-        if head.call.name != "connect":
-            return None
+    def address(self, raw: bytes) -> sockaddr.SocketAddress | None:
+        """An internet address; None for all others."""
         address = self.addresses.get(raw)
         if address is None:
             found = fields(body_of(raw)).get("saddr", "")
             if ENRICHMENT in raw or not is_hex(found):
                 return None
             address = self.addresses.keep(raw, sockaddr.parse(bytes.fromhex(found)))
-        return (address, (address.ip, address.port or 0)) if address.ip else None
+        return address if address.ip else None
 
-    def peer(self, raw: bytes, connect: Connect, head: Head) -> Peer:
+    def peer(self, raw: bytes, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
         key = (raw, connect, head.outcome, head.result == 0)
-        return self.peers.get(key) or self.peers.keep(key, self.read_peer(self.addresses[raw], connect, head))
+        return self.peers.get(key) or self.peers.keep(key, self.read_peer(address, connect, head))
 
     def read_peer(self, address: sockaddr.SocketAddress, connect: Connect, head: Head) -> Peer:
         result = {"success": "success", "failure": "fail"}.get(head.outcome, head.outcome)
@@ -447,9 +439,14 @@ def fixed_arguments(head: Head) -> tuple[int, ...]:
     return tuple(position for position, kind in enumerate(argument_kinds().get(name, ())) if kind is not None)
 
 
-def shape_key(what: bytes, values: tuple[bytes, ...], fixed: tuple[int, ...]) -> bytes:
-    """`values` are the arguments, and ` items=` last."""
-    return b" ".join((what, values[4], *[values[position] for position in fixed])) if fixed else what + values[4]
+def values_of(arguments: bytes) -> list[bytes]:
+    """Of ` a0=… a1=… a2=… a3=…`."""
+    return [argument[3:] for argument in arguments[1:].split(b" ")]
+
+
+def ending(own: bytes) -> bytes:
+    """The end of a document, with what goes to auditdeck.*."""
+    return b',"auditdeck":{' + own + b"}}" if own else b"}"
 
 
 def body_of(raw: bytes) -> bytes:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from auditdeck.documents.meaning import Meaning
 from auditdeck.documents.syscalls import Call
 from auditdeck.enrich.network import Connect
-
-Pieces = tuple[bytes, bytes]
-"""A document without its times: what stands before the serial number, and behind it."""
+from auditdeck.events.sockaddr import SocketAddress
+from auditdeck.memory import Memory
 
 
 @dataclass(slots=True)
@@ -31,7 +30,7 @@ class Head:
     own: bytes
     holes: tuple[int, ...] = ()
 
-    def with_holes(self, values: tuple[bytes, ...], fixed: tuple[int, ...]) -> Head:
+    def with_holes(self, values: list[bytes], fixed: tuple[int, ...]) -> Head:
         """For any values of the arguments that are not fixed: `data` is then a format for those of them in it."""
         data = self.data.replace(b"%", b"%%")
         holes = []
@@ -42,8 +41,10 @@ class Head:
                 data = data.replace(text, b'"a%d":"%%b"' % position)
         return replace(self, data=data, holes=tuple(holes)) if holes else self
 
-    def filled(self, values: tuple[bytes, ...]) -> Head:
+    def filled(self, values: list[bytes]) -> Head:
         """With the values of the four arguments, of which it takes those that it has holes for."""
+        if not self.holes:
+            return self
         return Head(
             self.call, self.meaning, self.descriptor, self.result, self.outcome, self.event, self.auditd,
             self.data % tuple([values[position] for position in self.holes]), self.executes, self.own,
@@ -94,7 +95,7 @@ class Files:
 class Form:
     """The rest of a document, but for what the head says of the call and the ids of the process: what stands before
     and behind the two. `own` is what of it goes to auditdeck.*; `original` is the rest of event.original, and what
-    stands between that and the process."""
+    stands between that and the process. `end` is how the document ends if nothing else goes to auditdeck.*."""
 
     before: bytes
     original: bytes
@@ -102,6 +103,7 @@ class Form:
     result: bytes
     rest: bytes
     own: bytes
+    end: bytes
 
 
 @dataclass(slots=True)
@@ -117,14 +119,25 @@ class Peer:
 
 
 @dataclass(slots=True)
-class Repeated:
-    """A connect whose records were the same before, but for their stamp: `pieces` by what the connect was.
+class Shape:
+    """An event without its stamp, the arguments of its call, and the ids of its process.
 
-    That still has to be found out each time: whether it repeats an earlier one depends on what came between.
+    Up to `auid=` the SYSCALL record says `call` and `items`, together `what`; `raw_tail` is what follows, `rest` the
+    other records. `fixed` are the arguments that say more than their number; `only` is the head for any arguments,
+    where they say nothing at all. `addressed` says that there is a SOCKADDR record, `address` and `to` are what it has
+    of an internet address. `heads` are remembered by the arguments, `forms` by what the connect was.
     """
 
-    descriptor: int
-    result: int
+    call: bytes
+    items: bytes
+    what: bytes
+    raw_tail: bytes
+    rest: bytes
+    tail: Tail
+    fixed: tuple[int, ...]
+    only: Head | None
+    addressed: bool
+    address: SocketAddress | None
     to: tuple[str, int]
-    ids: Ids
-    pieces: dict[Connect, Pieces]
+    heads: Memory[bytes, Head]
+    forms: Memory[Connect | None, Form]

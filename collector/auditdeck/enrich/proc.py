@@ -9,12 +9,10 @@ import time
 from pathlib import Path
 
 from auditdeck.kernel.libc import libc
-from auditdeck.memory import Memory
 
 PROC = Path("/proc")
 GONE = 1.0
-"""Seconds for which a process that was not there is not looked for again: several ask about the same one."""
-REMEMBERED = 4096
+"""Seconds for which the process that was not there is not looked for again: several ask about the same one."""
 PAGE = 1 << 14
 
 
@@ -24,16 +22,15 @@ class Proc:
     def __init__(self, root: Path = PROC) -> None:
         self.root = str(root)
         self.real = root == PROC
-        self.present = 0
-        self.gone: Memory[int, float] = Memory(REMEMBERED)
+        self.present = self.gone = 0
+        self.since = 0.0
 
     def is_gone(self, pid: int) -> bool:
-        since = self.gone.get(pid)
-        if since is not None and time.monotonic() - since < GONE:
+        if pid == self.gone and time.monotonic() - self.since < GONE:
             return True
         # Asking kill(2) costs a quarter of a file that cannot be opened.
         if self.real and libc.kill(pid, 0) and ctypes.get_errno() == errno.ESRCH:
-            self.gone.keep(pid, time.monotonic())
+            self.gone, self.since = pid, time.monotonic()
             return True
         self.present = pid
         return False

@@ -120,10 +120,10 @@ class Assembler:
             if rest:
                 ready += self.feed(rest, now)
                 rest = []
-            moment, serial, text = entry.split(b"\x1f", 2)
+            moment, serial, arguments, ids, shape = entry.split(b"\x1f")
             if self.waiting and moment + b":" + serial in self.waiting:
                 # Begun in an earlier batch, with a record that came twice.
-                ready += self.feed(Packed(moment, serial, text).items, now)
+                ready += self.feed(Packed(moment, serial, arguments, ids, shape).items, now)
                 continue
             number = int(serial)
             if gaps is not None and number == gaps.next:
@@ -133,7 +133,7 @@ class Assembler:
             if self.last:
                 self.end_last(ready)
             self.counts.events += 1
-            ready.append(Packed(moment, serial, text))
+            ready.append(Packed(moment, serial, arguments, ids, shape))
         return ready + self.feed(rest, now) if rest else ready
 
     def is_whole(self, items: list[Payload], followed: bool) -> bool:

@@ -3,10 +3,10 @@
  * This is the busiest part of events/assembler.py and kernel/capture.py, done once more in C; what it does not know it
  * leaves to them. The result are entries that end with a zero byte:
  *
- *   moment 0x1f serial 0x1f text     a whole event of a system call; text as in events/event.py
- *   0x1e number                      so many of the records that were left over come here in the order
+ *   moment 0x1f serial 0x1f arguments 0x1f ids 0x1f shape     a whole event of a system call, as in events/event.py
+ *   0x1e number                                               so many of the left records come here in the order
  *
- * Records that were left over have a `struct left` and their bytes each.
+ * Records that are left over have a `struct left` and their bytes each.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -54,6 +54,11 @@ struct group {
     uint32_t head_length;
     int32_t first, last, count;
     bool odd, titled, whole;
+};
+
+/* Places in the text of a SYSCALL record. */
+struct call {
+    const char *arguments, *items, *ids, *rest;
 };
 
 static struct record records[RECORDS];
@@ -162,19 +167,55 @@ static char *copy(char *out, const char *from, uint32_t length) {
     return out + length;
 }
 
+/* Behind the word, and up to `most` digits after it; NULL if they are not there. */
+static const char *pass(const char *at, const char *end, const char *word, bool hex, int most) {
+    size_t length = strlen(word);
+    if (!at || (size_t)(end - at) < length || memcmp(at, word, length)) return NULL;
+    const char *digits = at += length;
+    while (at < end && ((*at >= '0' && *at <= '9') || (hex && *at >= 'a' && *at <= 'f'))) at++;
+    return at > digits && at - digits <= most ? at : NULL;
+}
+
+/* Finds ` a0=… a1=… a2=… a3=…`, ` items=…` and ` ppid=… pid=…`, one behind the other, and ` auid=` after them. */
+static bool find_call(const struct record *record, struct call *call) {
+    const char *text = record->text, *end = text + record->text_length, *at;
+    at = call->arguments = memmem(text, record->text_length, " a0=", 4);
+    at = pass(at, end, " a0=", true, 16);
+    at = pass(at, end, " a1=", true, 16);
+    at = pass(at, end, " a2=", true, 16);
+    call->items = at = pass(at, end, " a3=", true, 16);
+    call->ids = at = pass(at, end, " items=", false, 10);
+    at = pass(at, end, " ppid=", false, 10);
+    call->rest = at = pass(at, end, " pid=", false, 10);
+    return at && end - at >= 6 && !memcmp(at, " auid=", 6) && !memmem(text, call->arguments - text, " items=", 7);
+}
+
 static char *write_event(char *out, const struct group *group) {
     const char *stamp = group->head + 6, *colon = memchr(stamp, ':', group->head_length);
+    const struct record *first = &records[group->first];
+    struct call call;
     out = copy(out, stamp, colon - stamp);
     *out++ = 0x1f;
     out = copy(out, colon + 1, group->head + group->head_length - 3 - (colon + 1));
     *out++ = 0x1f;
+    bool found = find_call(first, &call);
+    if (found) out = copy(out, call.arguments, call.items - call.arguments);
+    *out++ = 0x1f;
+    if (found) out = copy(out, call.ids, call.rest - call.ids);
+    *out++ = 0x1f;
     for (int at = group->first;; at = records[at].next) {
         const struct record *record = &records[at];
         if (record->kind != EOE) {
-            if (at != group->first) *out++ = '\n';
+            if (record != first) *out++ = '\n';
             out = number(out, record->kind);
             *out++ = ' ';
-            out = copy(out, record->text, record->text_length);
+            const char *from = record->text;
+            if (found && record == first) {
+                out = copy(out, from, call.arguments - from);
+                out = copy(out, call.items, call.ids - call.items);
+                from = call.rest;
+            }
+            out = copy(out, from, record->text + record->text_length - from);
         }
         if (at == group->last) break;
     }
