@@ -1,8 +1,8 @@
 """The same documents as `documents.ecs`, written by putting remembered pieces of JSON together.
 
-Most of what the kernel sends was sent before: but for its stamp, the arguments of the call and the ids of the process an
-event is the same as an earlier one of the program (`Event.shape`); and where it is not, a destination comes again and
-again, so do users, titles, paths and argument lists. So each piece is parsed once, by the plain code, and its JSON
+Most of what the kernel sends was sent before: but for its stamp, the arguments of its call and the ids of its process,
+an event is the same as an earlier one of the program (`Event.shape`). Where it is not, a destination comes again and
+again, and so do users, titles, paths and argument lists. So each piece is parsed once, by the plain code, and its JSON
 remembered under its bytes. A key holds all that its value depends on but users and addresses; when those change
 (`Context.generation`) everything is forgotten. Events of other forms go the plain way, which is also what the tests
 compare this with.
