@@ -40,7 +40,7 @@ from auditdeck.documents.interpret import argument_kinds
 from auditdeck.documents.meaning import Meaning, meanings
 from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
-from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Shape, Tail
+from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Shape, Tail, Use
 from auditdeck.documents.sockets import describe_address, describe_outcome, is_hex
 from auditdeck.documents.syscalls import read_call, signed32
 from auditdeck.enrich.network import Connect
@@ -96,6 +96,7 @@ class Encoder:
         self.generation = self.context.generation
         self.host = b'"host":' + orjson.dumps(self.context.host.document())
         self.shapes: Memory[bytes, Shape] = Memory(WHOLE)
+        self.uses: Memory[bytes, Use] = Memory(REMEMBERED)
         self.heads: Memory[tuple[bytes, bytes], Head] = Memory(REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
@@ -192,38 +193,32 @@ class Encoder:
             newline = len(raw)
         call, count, raw_tail, rest = raw[5:items], raw[items:end], raw[end:newline], raw[newline:]
         tail = self.tails.get(raw_tail) or self.read_tail(raw_tail)
-        head = self.read_head(call + arguments + count)
-        # Without arguments it is a socketcall(2), whose own record has them.
-        if tail is None or head is None or not head.call.arguments:
+        use = self.uses.get(call + count) or self.read_use(call, arguments, count)
+        if tail is None or use is None:
             return None
         address, place = None, rest.find(ADDRESS)
         if place >= 0:
             address = self.address(rest[place + 6 :].partition(b"\n")[0])
-        fixed = fixed_arguments(head)
-        only = head if not fixed and not head.with_holes(values_of(arguments), fixed).holes else None
         to = (address.ip, address.port or 0) if address else ("", 0)
         shape = Shape(
-            call,
-            count,
-            call + count,
-            raw_tail,
-            rest,
-            tail,
-            fixed,
-            only,
-            place >= 0,
-            address,
-            to,
-            Memory(64),
-            Memory(16),
+            call, count, raw_tail, rest, tail, use.fixed, use.only, place >= 0, address, to, Memory(64), Memory(16)
         )
         return self.shapes.keep(raw, shape) if len(raw) <= BIGGEST else shape
+
+    def read_use(self, call: bytes, arguments: bytes, items: bytes) -> Use | None:
+        head = self.read_head(call + arguments + items)
+        # Without arguments it is a socketcall(2), whose own record has them.
+        if head is None or not head.call.arguments:
+            return None
+        fixed = fixed_arguments(head)
+        holes = head.with_holes(values_of(arguments), fixed).holes
+        return self.uses.keep(call + items, Use(fixed, None if fixed or holes else head))
 
     def find_head(self, shape: Shape, arguments: bytes) -> Head | None:
         """Numbers that a program passes, addresses most of all, differ from process to process: where they mean
         nothing but themselves, what is remembered has holes for them."""
         values = values_of(arguments)
-        key = (shape.what, b" ".join([values[position] for position in shape.fixed]))
+        key = (shape.call + shape.items, b" ".join([values[position] for position in shape.fixed]))
         known = self.heads.get(key)
         if known is None:
             head = self.read_head(shape.call + arguments + shape.items)

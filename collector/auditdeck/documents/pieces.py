@@ -119,18 +119,25 @@ class Peer:
 
 
 @dataclass(slots=True)
+class Use:
+    """What a call makes of its arguments: `fixed` say more than their number; `only` is the head for whatever they are,
+    where a document has none of them."""
+
+    fixed: tuple[int, ...]
+    only: Head | None
+
+
+@dataclass(slots=True)
 class Shape:
     """An event without its stamp, the arguments of its call, and the ids of its process.
 
-    Up to `auid=` the SYSCALL record says `call` and `items`, together `what`; `raw_tail` is what follows, `rest` the
-    other records. `fixed` are the arguments that say more than their number; `only` is the head for any arguments,
-    where they say nothing at all. `addressed` says that there is a SOCKADDR record, `address` and `to` are what it has
-    of an internet address. `heads` are remembered by the arguments, `forms` by what the connect was.
+    Up to `auid=` the SYSCALL record says `call` and `items`; `raw_tail` is what follows, `rest` the other records.
+    `fixed` and `only` are as in `Use`. `addressed` says that there is a SOCKADDR record, `address` and `to` are what it
+    has of an internet address. `heads` are remembered by the arguments, `forms` by what the connect was.
     """
 
     call: bytes
     items: bytes
-    what: bytes
     raw_tail: bytes
     rest: bytes
     tail: Tail
