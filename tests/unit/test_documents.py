@@ -114,6 +114,18 @@ def test_pointers_are_not_read_again(tmp_path: Path, events: list[Event], monkey
     assert made["auditd"]["data"]["a1"] == "7ffc1235"
 
 
+def test_paths_are_not_read_again_for_other_command_lines(
+    tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, plain = Encoder(context(tmp_path)), context(tmp_path)
+    chosen = next(event for event in events if b"\n1309 argc=" in event.text)
+    encoder.encode(chosen)
+    monkeypatch.setattr(encoder, "read_files", lambda *_: pytest.fail("read again"))
+    command = b'argc=2 a0="tool" a1="another"'
+    event = Event(chosen.stamp, [(kind, re.sub(rb"argc=.*", command, payload)) for kind, payload in chosen.items])
+    assert json.loads(encoder.encode(event)) == document(event, plain)
+
+
 def test_secrets_are_not_in_the_original_either(tmp_path: Path, events: list[Event]) -> None:
     encoder, plain = Encoder(context(tmp_path), original=True), context(tmp_path)
     chosen = next(event for event in events if b"\n1309 argc=" in event.text)

@@ -102,6 +102,7 @@ class Encoder:
         self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
         self.commands: Memory[bytes, bytes] = Memory(WHOLE)
+        self.files: Memory[tuple[Any, ...], Files] = Memory(WHOLE)
         self.forms: Memory[tuple[Any, ...], Form] = Memory(WHOLE)
         self.addresses: Memory[bytes, sockaddr.SocketAddress] = Memory(REMEMBERED)
         self.peers: Memory[tuple[Any, ...], Peer] = Memory(REMEMBERED)
@@ -261,9 +262,12 @@ class Encoder:
             what, result, more, thing = peer.event, peer.auditd, peer.parts, peer.object
             data, own = joined(data, peer.data), joined(peer.own, own)
         else:
-            files = self.read_files(named, head)
+            key = (head.call.name, head.executes, *named)
+            files = self.files.get(key) or self.read_files(named, head)
             if files is None:
                 return None
+            if len(shape.rest) <= BIGGEST:
+                self.files.keep(key, files)
             cwd, paths, more, thing, own = files.cwd, files.paths, files.file, files.object, joined(files.own, own)
         program = joined(tail.process, command, titled, cwd)
         before = b"".join((b'",', what, self.original_start))
