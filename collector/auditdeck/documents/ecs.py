@@ -383,8 +383,12 @@ def call_data(call: Call) -> dict[str, str]:
 
 
 def original_line(record: Record) -> str:
-    line = f"type={type_name(record.kind)} msg=audit({record.stamp.decode()}): "
-    return line + record.body.decode("utf-8", "backslashreplace")
+    return original_head(record.kind, record.stamp.decode()) + record.body.decode("utf-8", "backslashreplace")
+
+
+def original_head(kind: int, stamp: str) -> str:
+    """How a record begins in event.original."""
+    return f"type={type_name(kind)} msg=audit({stamp}): "
 
 
 __all__ = ["absolute", "document", "timestamp"]

@@ -29,6 +29,7 @@ from auditdeck.documents.ecs import (
     executes,
     groups_of,
     how_of,
+    original_head,
     other_fields,
     parent_part,
     program_of,
@@ -38,6 +39,7 @@ from auditdeck.documents.ecs import (
 )
 from auditdeck.documents.interpret import argument_kinds
 from auditdeck.documents.meaning import Meaning, meanings
+from auditdeck.documents.original import STAMP, START
 from auditdeck.documents.paths import file_of, main_path, path_of, script_of
 from auditdeck.documents.people import user_of
 from auditdeck.documents.pieces import Files, Form, Head, Ids, Peer, Shape, Tail, Use
@@ -48,7 +50,7 @@ from auditdeck.enrich.processes import TRUSTED
 from auditdeck.events import sockaddr
 from auditdeck.events.event import ITEMS, Event
 from auditdeck.events.fields import fields, title
-from auditdeck.events.record import ENRICHMENT, Payload, type_name
+from auditdeck.events.record import ENRICHMENT, Payload
 from auditdeck.memory import Memory
 
 SYSCALL, PATH, SOCKADDR, CWD, EXECVE, PROCTITLE = 1300, 1302, 1306, 1307, 1309, 1327
@@ -57,8 +59,6 @@ REMEMBERED = 2048
 WHOLE = 512
 """Titles, command lines and whole documents that are remembered: they are large, or seldom come again."""
 EVENT_ID = b',"event":{"id":"'
-STAMP = b"\x1f"
-"""Stands for the stamp in remembered pieces; JSON itself has no such byte, and texts of events neither."""
 ADDRESS = b"\n%d " % SOCKADDR
 IN_HEAD = {"arch", "per", "syscall", "success", "exit", "a0", "a1", "a2", "a3", "items"}
 NOT_IN_TAIL = IN_HEAD | {"ppid", "pid"}
@@ -87,7 +87,7 @@ class Encoder:
         self.context = context
         self.original = original
         self.socket_events = socket_events
-        self.original_start = b',"original":"' + start_of(SYSCALL) if original else b""
+        self.original_start = START + start_of(SYSCALL) if original else b""
         self.second = self.time = self.moment = self.prefix = b""
         self.now = 0.0
         self.forget()
@@ -140,7 +140,7 @@ class Encoder:
         shape = self.shapes.get(raw) or self.read_shape(raw, arguments)
         if shape is None:
             return None
-        head = shape.only or shape.heads.get(arguments) or self.find_head(shape, arguments)
+        head = shape.use.only or shape.heads.get(arguments) or self.find_head(shape, arguments)
         if head is None:
             return None
         ids = self.ids.get(event.ids)
@@ -201,9 +201,7 @@ class Encoder:
         if place >= 0:
             address = self.address(rest[place + 6 :].partition(b"\n")[0])
         to = (address.ip, address.port or 0) if address else ("", 0)
-        shape = Shape(
-            call, count, raw_tail, rest, tail, use.fixed, use.only, place >= 0, address, to, Memory(64), Memory(16)
-        )
+        shape = Shape(call, count, raw_tail, rest, tail, use, place >= 0, address, to, Memory(64), Memory(16))
         return self.shapes.keep(raw, shape) if len(raw) <= BIGGEST else shape
 
     def read_use(self, call: bytes, arguments: bytes, items: bytes) -> Use | None:
@@ -211,31 +209,33 @@ class Encoder:
         # Without arguments it is a socketcall(2), whose own record has them.
         if head is None or not head.call.arguments:
             return None
-        fixed = fixed_arguments(head)
-        holes = head.with_holes(values_of(arguments), fixed).holes
-        return self.uses.keep(call + items, Use(fixed, None if fixed or holes else head))
+        fixed, values = fixed_arguments(head), values_of(arguments)
+        head = self.heads.keep(head_key(call + items, values, fixed), head.with_holes(values, fixed))
+        return self.uses.keep(call + items, Use(fixed, None if fixed or head.holes else head))
 
     def find_head(self, shape: Shape, arguments: bytes) -> Head | None:
         """Numbers that a program passes, addresses most of all, differ from process to process: where they mean
         nothing but themselves, what is remembered has holes for them."""
         values = values_of(arguments)
-        key = (shape.call + shape.items, b" ".join([values[position] for position in shape.fixed]))
+        key = head_key(shape.call + shape.items, values, shape.use.fixed)
         known = self.heads.get(key)
         if known is None:
             head = self.read_head(shape.call + arguments + shape.items)
             if head is None:
                 return None
-            known = self.heads.keep(key, head.with_holes(values, shape.fixed))
+            known = self.heads.keep(key, head.with_holes(values, shape.use.fixed))
         return shape.heads.keep(arguments, known.filled(values))
 
     def find_form(self, shape: Shape, head: Head, connect: Connect | None) -> Form | None:
         """Another descriptor, another result: many shapes have the same form."""
         key = (head.event, head.auditd, head.executes, shape.raw_tail, connect, shape.rest)
-        form = self.forms.get(key) or self.read_form(shape, head, connect)
+        form = self.forms.get(key)
         if form is None:
-            return None
-        if len(shape.rest) <= BIGGEST:
-            self.forms.keep(key, form)
+            form = self.read_form(shape, head, connect)
+            if form is None:
+                return None
+            if len(shape.rest) <= BIGGEST:
+                self.forms.keep(key, form)
         return shape.forms.keep(connect, form)
 
     def read_form(self, shape: Shape, head: Head, connect: Connect | None) -> Form | None:
@@ -263,11 +263,13 @@ class Encoder:
             data, own = joined(data, peer.data), joined(peer.own, own)
         else:
             key = (head.call.name, head.executes, *named)
-            files = self.files.get(key) or self.read_files(named, head)
+            files = self.files.get(key)
             if files is None:
-                return None
-            if len(shape.rest) <= BIGGEST:
-                self.files.keep(key, files)
+                files = self.read_files(named, head)
+                if files is None:
+                    return None
+                if len(shape.rest) <= BIGGEST:
+                    self.files.keep(key, files)
             cwd, paths, more, thing, own = files.cwd, files.paths, files.file, files.object, joined(files.own, own)
         program = joined(tail.process, command, titled, cwd)
         before = b"".join((b'",', what, self.original_start))
@@ -443,6 +445,10 @@ def values_of(arguments: bytes) -> list[bytes]:
     return [argument[3:] for argument in arguments[1:].split(b" ")]
 
 
+def head_key(what: bytes, values: list[bytes], fixed: tuple[int, ...]) -> tuple[bytes, bytes]:
+    return what, b" ".join([values[position] for position in fixed])
+
+
 def ending(own: bytes) -> bytes:
     """The end of a document, with what goes to auditdeck.*."""
     return b',"auditdeck":{' + own + b"}}" if own else b"}"
@@ -454,8 +460,7 @@ def body_of(raw: bytes) -> bytes:
 
 
 def start_of(kind: int) -> bytes:
-    """How a record begins in event.original."""
-    return f"type={type_name(kind)} msg=audit({STAMP.decode()}): ".encode()
+    return original_head(kind, STAMP.decode()).encode()
 
 
 def escaped(body: bytes) -> bytes:

@@ -8,6 +8,7 @@ come again and again. So a line of a form has two parts: `begin`, written anew u
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,7 @@ CALL = re.compile(
 TWICE = re.compile(rb"[ ,\x1d](?:arch|per|syscall|success|exit|a[0-3]|items|ppid|pid)=")
 CONTAINER, OWN, CGROUP = b',"container":{', b',"auditdeck":{', b'"cgroup":"'
 STAMP = b"\x1f"
-"""Stands for the stamp in what is remembered; JSON itself has no such byte."""
+"""Stands for the stamp in what is remembered; JSON itself has no such byte, and texts of events neither."""
 REMEMBERED = 1024
 BIGGEST = 4096
 
@@ -46,7 +47,7 @@ def place_of(line: bytes) -> tuple[int, int] | None:
     return (start, end) if start >= len(START) and line.find(BETWEEN, start, end) < 0 else None
 
 
-class OfOriginal:
+class OfOriginal(ABC):
     """Subclasses say which form. For one thread."""
 
     make: Make
@@ -61,7 +62,7 @@ class OfOriginal:
 
     def plain(self, line: bytes) -> bytes:
         """b"" for a document that the form has no place for."""
-        made = type(self).make(orjson.loads(line), self.users)
+        made = self.make(orjson.loads(line), self.users)
         return b"" if made is None else orjson.dumps(made)
 
     def encode(self, line: bytes) -> bytes:
@@ -86,9 +87,9 @@ class OfOriginal:
             self.rests.keep(key, end)
         return made
 
+    @abstractmethod
     def begin(self, call: re.Match[bytes]) -> bytes:
         """The line up to `auid=`, which says no more than what `CALL` found."""
-        raise NotImplementedError
 
 
 def surroundings(line: bytes, end: int) -> bytes:

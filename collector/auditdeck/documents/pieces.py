@@ -132,8 +132,8 @@ class Shape:
     """An event without its stamp, the arguments of its call, and the ids of its process.
 
     Up to `auid=` the SYSCALL record says `call` and `items`; `raw_tail` is what follows, `rest` the other records.
-    `fixed` and `only` are as in `Use`. `addressed` says that there is a SOCKADDR record, `address` and `to` are what it
-    has of an internet address. `heads` are remembered by the arguments, `forms` by what the connect was.
+    `addressed` says that there is a SOCKADDR record, `address` and `to` are what it has of an internet address. `heads`
+    are remembered by the arguments, `forms` by what the connect was.
     """
 
     call: bytes
@@ -141,8 +141,7 @@ class Shape:
     raw_tail: bytes
     rest: bytes
     tail: Tail
-    fixed: tuple[int, ...]
-    only: Head | None
+    use: Use
     addressed: bool
     address: SocketAddress | None
     to: tuple[str, int]

@@ -121,9 +121,10 @@ class Assembler:
                 ready += self.feed(rest, now)
                 rest = []
             moment, serial, arguments, ids, shape = entry.split(b"\x1f")
-            if self.waiting and moment + b":" + serial in self.waiting:
+            event = Packed(moment, serial, arguments, ids, shape)
+            if self.waiting and event.stamp in self.waiting:
                 # Begun in an earlier batch, with a record that came twice.
-                ready += self.feed(Packed(moment, serial, arguments, ids, shape).items, now)
+                ready += self.feed(event.items, now)
                 continue
             number = int(serial)
             if gaps is not None and number == gaps.next:
@@ -133,7 +134,7 @@ class Assembler:
             if self.last:
                 self.end_last(ready)
             self.counts.events += 1
-            ready.append(Packed(moment, serial, arguments, ids, shape))
+            ready.append(event)
         return ready + self.feed(rest, now) if rest else ready
 
     def is_whole(self, items: list[Payload], followed: bool) -> bool:
