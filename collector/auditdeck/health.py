@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from auditdeck.events.assembler import Counts
+
 HEALTH_INTERVAL = 60.0
 
 
 @dataclass(slots=True)
-class Counters:
-    """Since the start of the process.
+class Counters(Counts):
+    """Since the start of the process, with those of the assembler.
 
-    `lost`: records that the kernel dropped (its own count), `gaps`: serials that never came, `overruns`: times that
+    `lost`: records that the kernel dropped (its own count), `overruns`: times that
     the receive buffer was full, `dropped`: documents deleted by the event log's bounds before a consumer had them,
     `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol,
     `filtered`: events that a filter kept out, and records of types that are not wanted,
@@ -28,15 +30,10 @@ class Counters:
     """
 
     records: int = 0
-    events: int = 0
     documents: int = 0
     absorbed: int = 0
     filtered: int = 0
-    incomplete: int = 0
-    late: int = 0
-    repeated: int = 0
     lost: int = 0
-    gaps: int = 0
     overruns: int = 0
     dropped: int = 0
     damaged: int = 0
@@ -85,7 +82,7 @@ def health_document(host: dict[str, Any], counts: dict[str, float], interval: fl
 def write_status(path: Path, counters: Counters, **more: Any) -> None:
     """The status file of a running collector, replaced as a whole."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), "counters": asdict(counters), **more}))
+    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), "counters": counters, **more}))
     partial.replace(path)
 
 

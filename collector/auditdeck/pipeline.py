@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -45,8 +45,8 @@ AT_ONCE = 2000
 """Records that are decoded by the thread that received them: some milliseconds' work."""
 
 ALL_TYPES = 65535
-STATUS, QUIET_STATUS = 2.0, 5.0
-"""Seconds between two looks at the kernel and two status files, and that while nothing happens."""
+STATUS = 5.0
+"""Seconds between two looks at the kernel and two status files."""
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
@@ -111,7 +111,7 @@ class Pipeline:
             self.writer.close()
             raise
         self.context = self.make_context()
-        self.assembler = Assembler(title_ends=self.without_eoe)
+        self.assembler = Assembler(title_ends=self.without_eoe, counts=self.counters)
         documents = self.settings.documents
         original = documents.original or self.settings.outputs.needs_original
         self.encoder = Encoder(self.context, original=original, socket_events=documents.socket_events)
@@ -206,7 +206,10 @@ class Pipeline:
         """A batch of `count` records: one thread at a time, and batches in their order."""
         self.context.refresh()
         self.counters.records += count
-        self.write(self.assemble(batch) + (self.assembler.flush() if self.queue.empty() else []))
+        ready = self.assemble(batch)
+        if self.assembler.unsettled and self.queue.empty():
+            ready += self.assembler.flush()
+        self.write(ready)
         self.decoded += count
 
     @property
@@ -258,31 +261,24 @@ class Pipeline:
                 self.on_line(line)
         self.writer.append(lines)
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
-        first = next((event for event in events if event.is_call), None)
-        if first is not None:
-            lag = time.time() - float(first.moment)
-            self.counters.lag = round(max(self.counters.lag, lag), 3)
-        counts = self.assembler.counts
-        self.counters.events = counts.events
-        self.counters.incomplete = counts.incomplete
-        self.counters.late = counts.late
-        self.counters.repeated = counts.repeated
-        self.counters.gaps = counts.gaps
+        for event in events:
+            if event.is_call:
+                lag = time.time() - float(event.moment)
+                self.counters.lag = round(max(self.counters.lag, lag), 3)
+                break
         self.counters.documents += len(lines)
 
     def keep_house(self) -> None:
         """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
         last_sync = last_health = last_bounds = time.monotonic()
         last_status = 0.0
-        seen: tuple[int, ...] = ()
         self.compact_left_over()
         while not self.stopping.wait(min(1.0, self.settings.event_log.fsync_interval)):
             now = time.monotonic()
             if now - last_sync >= self.settings.event_log.fsync_interval:
                 self.writer.sync()
                 last_sync = now
-            now_seen = self.progress()
-            asked = now - last_status >= (STATUS if now_seen != seen else QUIET_STATUS)
+            asked = now - last_status >= STATUS
             if asked:
                 self.ask_kernel()
             if self.writer.due():
@@ -300,12 +296,7 @@ class Pipeline:
                 last_health = now
             if asked:
                 self.write_status()
-                seen, last_status = now_seen, now
-
-    def progress(self) -> tuple[int, ...]:
-        """What changes whenever something happens."""
-        sent = [output.counts.sent + output.counts.dead_letters + bool(output.counts.error) for output in self.outputs]
-        return (self.received, self.decoded, self.capture.overruns, *sent)
+                last_status = now
 
     def ask_kernel(self) -> None:
         with contextlib.suppress(KernelError):
@@ -318,14 +309,14 @@ class Pipeline:
         self.counters.behind = max((output.behind() for output in self.outputs), default=0)
 
     def report_health(self, interval: float) -> None:
-        now = Counters(**{name: getattr(self.counters, name) for name in Counters.__slots__})
+        now = replace(self.counters)
         self.writer.append([health_document(self.context.host.document(), changes(now, self.reported), interval)])
         self.reported = now
         self.counters.lag = 0.0
 
     def write_status(self) -> None:
         status = self.data_dir / "status.json"
-        outputs = {output.name: asdict(output.counts) for output in self.outputs}
+        outputs = {output.name: output.counts for output in self.outputs}
         write_status(
             status,
             self.counters,

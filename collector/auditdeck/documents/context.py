@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 
 from auditdeck.config import Settings
@@ -18,6 +19,9 @@ from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 from auditdeck.errors import SettingsError
 from auditdeck.events.redaction import Redactor, redactor
+
+REFRESH = 1.0
+"""Seconds after which a user or an address that came or went is known at the latest (users after five)."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class Context:
     scripts: bool = True
     groups: bool = False
     arguments_limit: int = 0
+    refreshed: float = 0.0
 
     @property
     def generation(self) -> int:
@@ -44,8 +49,20 @@ class Context:
         return self.users.generation + self.network.addresses.generation
 
     def refresh(self) -> None:
+        """What changed on this host in the last second; cheap enough for every wake-up."""
+        now = time.monotonic()
+        if now - self.refreshed < REFRESH:
+            return
+        self.refreshed = now
         self.users.refresh()
         self.network.addresses.refresh()
+
+    def is_unknown(self, pid: int) -> bool:
+        """Whether a process was gone before anything was asked of it."""
+        if not self.processes.live:
+            return self.containers is None
+        seen = pid in self.processes.known or (self.containers is not None and pid in self.containers.known)
+        return not seen and self.processes.proc.is_gone(pid)
 
     def close(self) -> None:
         self.network.addresses.close()

@@ -88,6 +88,7 @@ class Encoder:
         self.original = original
         self.socket_events = socket_events
         self.original_start = START + start_of(SYSCALL) if original else b""
+        self.meanings = meanings()
         self.second = self.time = self.moment = self.prefix = b""
         self.now = 0.0
         self.forget()
@@ -100,6 +101,7 @@ class Encoder:
         self.heads: Memory[tuple[bytes, bytes], Head] = Memory(REMEMBERED)
         self.tails: Memory[bytes, Tail] = Memory(REMEMBERED)
         self.ids: Memory[bytes, Ids] = Memory(2 * REMEMBERED)
+        self.children: Memory[int, Ids] = Memory(REMEMBERED)
         self.titles: Memory[bytes, bytes] = Memory(WHOLE)
         self.commands: Memory[bytes, bytes] = Memory(WHOLE)
         self.files: Memory[tuple[Any, ...], Files] = Memory(WHOLE)
@@ -308,7 +310,7 @@ class Encoder:
         if not found.keys() <= IN_HEAD or not PLAIN_WORDS.fullmatch(raw):
             return None
         call = read_call(found, None)
-        meaning = meanings().of([SYSCALL], call.name)
+        meaning = self.meanings.of([SYSCALL], call.name)
         outcome, result = result_of(found)
         head = Head(
             call,
@@ -351,6 +353,16 @@ class Encoder:
     def read_ids(self, raw: bytes) -> Ids:
         """Of ` ppid=… pid=…`."""
         parent, pid = map(int, raw[6:].split(b" pid="))
+        if not self.context.is_unknown(pid):
+            return self.ids.keep(raw, self.read_process(pid, parent))
+        # All that is said of it is its parent's.
+        child = self.children.get(parent)
+        if child is None or self.now > child.until:
+            child = self.children.keep(parent, self.read_process(pid, parent))
+        process = b'"pid":%d%b' % (pid, child.process[child.process.index(b",") :])
+        return self.ids.keep(raw, Ids(pid, parent, child.until, process, child.container, child.own))
+
+    def read_process(self, pid: int, parent: int) -> Ids:
         process: dict[str, Any] = {"pid": pid, "parent": parent_part(parent, self.context)}
         containers = self.context.containers
         container = containers.of(pid, parent) if containers else None
@@ -359,7 +371,7 @@ class Encoder:
         within = b',"container":' + orjson.dumps(container) if container else b""
         cgroup = containers.cgroup(pid, parent).path if containers and self.context.cgroups else ""
         own = b'"cgroup":' + orjson.dumps(cgroup) if cgroup else b""
-        return self.ids.keep(raw, Ids(pid, parent, self.now + TRUSTED, inner(process), within, own))
+        return Ids(pid, parent, self.now + TRUSTED, inner(process), within, own)
 
     def read_title(self, raw: bytes) -> bytes:
         shown = title(self.context.redactor.record(PROCTITLE, body_of(raw)))

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from auditdeck.assets import table
 from auditdeck.enrich.users import Users
 from auditdeck.events import sockaddr
 from auditdeck.events.fields import text
@@ -42,8 +41,7 @@ SOCKETCALLS = [
 @cache
 def argument_kinds() -> dict[str, tuple[str | None, ...]]:
     """System call to the kinds of its arguments, of arguments.yaml."""
-    table: dict[str, list[str | None]] = yaml.safe_load(ARGUMENTS.read_bytes())
-    return {name: tuple(kinds) for name, kinds in table.items()}
+    return {name: tuple(kinds) for name, kinds in table(ARGUMENTS).items()}
 
 
 def argument(call: str, position: int, arguments: Sequence[int], users: Users) -> str | None:

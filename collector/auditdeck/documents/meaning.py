@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from auditdeck.assets import table
 from auditdeck.events.record import type_name
 
 FILE = Path(__file__).with_name("meaning.yaml")
@@ -48,10 +47,8 @@ class Meanings:
 
 @cache
 def meanings(file: Path = FILE) -> Meanings:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    table: dict[str, dict[str, Any]] = yaml.load(file.read_bytes(), loader)
     found = Meanings({}, {}, {})
-    for action, entry in table.items():
+    for action, entry in table(file).items():
         meaning = Meaning(
             action,
             words(entry, "category"),

@@ -51,12 +51,13 @@ class Assembler:
         in_flight: int = IN_FLIGHT,
         log: bool = False,
         title_ends: bool = False,
+        counts: Counts | None = None,
     ) -> None:
         self.title_ends = title_ends
         self.timeout = timeout
         self.in_flight = in_flight
         self.log = log
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self.damaged: list[Payload] = []
         self.waiting: dict[bytes, list[Payload]] = {}
         self.since: dict[bytes, float] = {}
@@ -177,8 +178,10 @@ class Assembler:
 
     def note(self, number: int, now: float | None) -> None:
         """The serial of an event that begins."""
-        if self.gaps is not None and not self.gaps.saw(number, now):
-            self.counts.late += 1
+        if self.gaps is not None:
+            if not self.gaps.saw(number, now):
+                self.counts.late += 1
+            self.counts.gaps = self.gaps.count
 
     def begin(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
         if not self.is_new(item[1][: item[1].index(b"): ") + 3], now):

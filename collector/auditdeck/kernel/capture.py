@@ -10,13 +10,14 @@ import select
 import socket
 import struct
 import time
+from typing import cast
 
 from auditdeck.errors import KernelError
 from auditdeck.events.record import Payload
 from auditdeck.kernel import messages as m
 from auditdeck.kernel.libc import libc
 from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
-from auditdeck.native import Native, native
+from auditdeck.native import Left, Native, native
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
@@ -24,7 +25,7 @@ SHORT = 512
 """What of a message lies in one block with the others; few records are longer."""
 LONG = SLOT - SHORT
 SLOTS = 128
-LONGEST_NAP = 0.085
+LONGEST_NAP = 0.09
 BUSY, IDLE = 1500, 400
 SO_RCVBUFFORCE = 33
 AUDIT_LOGIN = 1006
@@ -67,7 +68,7 @@ class Capture:
         self.native = native() if compiled else None
         self.count = self.overruns = 0
         self.answered = False
-        self.nap = 0.0
+        self.nap = self.taken = 0.0
         self.busy = False
         self.early: list[bytes | Payload] = []
         try:
@@ -134,8 +135,8 @@ class Capture:
         found: list[bytes | Payload] = []
         self.count = 0
         if self.busy and nap > 0:
-            # More is to be expected: one sleep, without being woken by the first record.
-            time.sleep(nap)
+            # More is to be expected: one sleep since the last look, without being woken by the first record.
+            time.sleep(max(0.0, self.taken + nap - time.monotonic()))
             found = self.take_all()
         if not found:
             if not self.poll.poll(timeout * 1000):
@@ -149,6 +150,7 @@ class Capture:
 
     def take_all(self) -> list[bytes | Payload]:
         """What is there, without waiting."""
+        self.taken = time.monotonic()
         if self.native is not None:
             return self.take_packed(self.native)
         assert self.slots is not None
@@ -162,14 +164,15 @@ class Capture:
             self.overruns += taken.overruns
             if taken.failed:
                 raise explain(taken.failed, "receive audit records")
-            for item in taken.items:
-                if isinstance(item, tuple):
-                    self.answered |= not is_record(item[0])
-                    found.append((item[0], item[2]))
-                else:
-                    found.append(item)
+            found += cast(list[bytes], taken.items) if taken.whole else map(self.left_over, taken.items)
             if not taken.more or self.count > AT_MOST:
                 return found
+
+    def left_over(self, item: bytes | Left) -> bytes | Payload:
+        if isinstance(item, bytes):
+            return item
+        self.answered |= not is_record(item[0])
+        return item[0], item[2]
 
     def take_plain(self, slots: Slots) -> list[bytes | Payload]:
         found: list[bytes | Payload] = []

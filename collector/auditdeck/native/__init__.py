@@ -14,35 +14,25 @@ from typing import Any
 
 LIBRARY = Path(__file__).with_name("records.so")
 LEFT = struct.Struct("=IIII")
+RESULT = struct.Struct("@PQPQIIiI")
+"""`struct result` of records.c."""
 MARK = 0x1E
 
 Left = tuple[int, int, bytes]
 """A record that was left over: its type (0 in a log), its place among all, and its bytes."""
 
 
-class Result(ctypes.Structure):
-    """`struct result` of records.c."""
-
-    _fields_ = (
-        ("out", ctypes.c_void_p),
-        ("written", ctypes.c_uint64),
-        ("left", ctypes.c_void_p),
-        ("left_written", ctypes.c_uint64),
-        ("records", ctypes.c_uint32),
-        ("overruns", ctypes.c_uint32),
-        ("failed", ctypes.c_int32),
-        ("more", ctypes.c_uint32),
-    )
-
 
 @dataclass(slots=True)
 class Taken:
     """What one call gave: whole events and records that were left over, in their order; how many records in all.
 
-    `failed` is an errno, 0 for none; `more` says that there was no room for all that is there.
+    `whole` says that nothing was left over; `failed` is an errno, 0 for none; `more` says that there was no room for
+    all that is there.
     """
 
     items: list[bytes | Left]
+    whole: bool
     records: int
     overruns: int
     failed: int
@@ -60,8 +50,8 @@ class Native:
         size = library.out_size()
         # Mapped: only the pages that are written to cost memory.
         self.out, self.left = mmap.mmap(-1, size), mmap.mmap(-1, size)
-        self.result = Result(out=address_of(self.out), left=address_of(self.left))
-        self.reference = ctypes.byref(self.result)
+        self.result = bytearray(RESULT.pack(address_of(self.out), 0, address_of(self.left), 0, 0, 0, 0, 0))
+        self.reference = ctypes.c_void_p(address_of(self.result))
 
     def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
         """What an audit socket has, without waiting."""
@@ -77,28 +67,30 @@ class Native:
         return start + done, self.taken()
 
     def taken(self) -> Taken:
-        result = self.result
-        entries: list[Any] = ctypes.string_at(result.out, result.written).split(b"\0")
+        _, written, _, left_written, records, overruns, failed, more = RESULT.unpack(self.result)
+        entries: list[Any] = self.out[:written].split(b"\0")
         del entries[-1]
-        if result.left_written:
-            entries = self.with_left(entries)
-        return Taken(entries, result.records, result.overruns, result.failed, bool(result.more))
-
-    def with_left(self, entries: list[bytes]) -> list[bytes | Left]:
-        left, at = ctypes.string_at(self.result.left, self.result.left_written), 0
-        items: list[bytes | Left] = []
-        for entry in entries:
-            if entry[0] != MARK:
-                items.append(entry)
-                continue
-            for _ in range(int(entry[1:])):
-                kind, length, place, _ = LEFT.unpack_from(left, at)
-                at += LEFT.size + length
-                items.append((kind, place, left[at - length : at]))
-        return items
+        if left_written:
+            entries = with_left(entries, self.left[:left_written])
+        return Taken(entries, not left_written, records, overruns, failed, bool(more))
 
 
-def address_of(memory: mmap.mmap) -> int:
+def with_left(entries: list[bytes], left: bytes) -> list[bytes | Left]:
+    """Entries with the records that were left over in their places."""
+    items: list[bytes | Left] = []
+    at = 0
+    for entry in entries:
+        if entry[0] != MARK:
+            items.append(entry)
+            continue
+        for _ in range(int(entry[1:])):
+            kind, length, place, _ = LEFT.unpack_from(left, at)
+            at += LEFT.size + length
+            items.append((kind, place, left[at - length : at]))
+    return items
+
+
+def address_of(memory: mmap.mmap | bytearray) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
