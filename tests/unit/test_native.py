@@ -26,7 +26,7 @@ KINDS = [SYSCALL, PATH, SOCKADDR, PROCTITLE, EOE]
 HEADER = struct.Struct("=IHHII")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def compiled() -> Native:
     found = native()
     if found is None:

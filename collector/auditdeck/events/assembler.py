@@ -21,6 +21,8 @@ GAP_LIMIT = 100_000
 FIRST_COMPOUND, LAST_COMPOUND, LOGIN = 1300, 1899, 1006
 SYSCALL, URINGOP = 1300, 1336
 SETTLED = 0.1
+NEW_SHAPE = 6
+"""Parts of an entry of `native` that brings a shape and its number."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Assembler:
         self.damaged: list[Payload] = []
         self.waiting: dict[bytes, list[Payload]] = {}
         self.since: dict[bytes, float] = {}
+        self.shapes: dict[bytes, bytes] = {}
         self.gaps = None if log else Gaps()
         self.last = b""
         self.prefix = b""
@@ -110,7 +113,10 @@ class Assembler:
         return ready
 
     def feed_mixed(self, batch: Sequence[bytes | Payload], now: float | None = None) -> list[Event]:
-        """A batch whose whole events were put together already, by `native`; the rest are records as in `feed`."""
+        """A batch whose whole events were put together already, by `native`; the rest are records as in `feed`.
+
+        All batches of one `Native` in their order: it sends a shape once, then its number.
+        """
         ready: list[Event] = []
         rest: list[Payload] = []
         gaps = self.gaps
@@ -121,8 +127,12 @@ class Assembler:
             if rest:
                 ready += self.feed(rest, now)
                 rest = []
-            moment, serial, arguments, ids, shape = entry.split(b"\x1f")
-            event = Packed(moment, serial, arguments, ids, shape)
+            parts = entry.split(b"\x1f")
+            if len(parts) == NEW_SHAPE:
+                shape = parts.pop(4)
+                self.shapes[parts[4]] = shape
+            moment, serial, arguments, ids, known = parts
+            event = Packed(moment, serial, arguments, ids, self.shapes[known])
             if self.waiting and event.stamp in self.waiting:
                 # Begun in an earlier batch, with a record that came twice.
                 ready += self.feed(event.items, now)

@@ -14,7 +14,7 @@ from typing import Any
 
 LIBRARY = Path(__file__).with_name("records.so")
 LEFT = struct.Struct("=IIII")
-RESULT = struct.Struct("@PQPQIIiI")
+RESULT = struct.Struct("@PPQPQIIiI")
 """`struct result` of records.c."""
 MARK = 0x1E
 
@@ -40,17 +40,19 @@ class Taken:
 
 
 class Native:
-    """The functions of records.c with the memory that they write to; for one thread."""
+    """The functions of records.c with the memory that they write to; for one thread and one Assembler."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.receive_records = library.receive_records
         self.read_log_lines = library.read_log
         self.read_log_lines.restype = ctypes.c_uint64
-        library.out_size.restype = ctypes.c_uint64
+        library.out_size.restype = library.shapes_size.restype = ctypes.c_uint64
         size = library.out_size()
         # Mapped: only the pages that are written to cost memory.
         self.out, self.left = mmap.mmap(-1, size), mmap.mmap(-1, size)
-        self.result = bytearray(RESULT.pack(address_of(self.out), 0, address_of(self.left), 0, 0, 0, 0, 0))
+        self.shapes = mmap.mmap(-1, library.shapes_size())
+        places = map(address_of, (self.shapes, self.out, self.left))
+        self.result = bytearray(RESULT.pack(next(places), next(places), 0, next(places), 0, 0, 0, 0, 0))
         self.reference = ctypes.c_void_p(address_of(self.result))
 
     def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
@@ -67,7 +69,7 @@ class Native:
         return start + done, self.taken()
 
     def taken(self) -> Taken:
-        _, written, _, left_written, records, overruns, failed, more = RESULT.unpack(self.result)
+        _, _, written, _, left_written, records, overruns, failed, more = RESULT.unpack(self.result)
         entries: list[Any] = self.out[:written].split(b"\0")
         del entries[-1]
         if left_written:

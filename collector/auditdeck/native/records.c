@@ -3,8 +3,11 @@
  * This is the busiest part of events/assembler.py and kernel/capture.py, done once more in C; what it does not know it
  * leaves to them. The result are entries that end with a zero byte:
  *
- *   moment 0x1f serial 0x1f arguments 0x1f ids 0x1f shape     a whole event of a system call, as in events/event.py
- *   0x1e number                                               so many of the left records come here in the order
+ *   moment 0x1f serial 0x1f arguments 0x1f ids 0x1f shape 0x1f number
+ *                     a whole event of a system call, as in events/event.py; the number stands for the shape from now on
+ *   moment 0x1f serial 0x1f arguments 0x1f ids 0x1f number
+ *                     another one of that shape
+ *   0x1e number       so many of the left records come here in the order
  *
  * Records that are left over have a `struct left` and their bytes each.
  */
@@ -26,14 +29,30 @@ enum {
     OPEN = 16,           /* events whose records may be mixed */
     LARGEST = 64,        /* records of an event */
     OVERHEAD = 64,       /* what an entry may be longer than its record: a `struct left`, a number */
+    SETS = 256,
+    WAYS = 4,            /* shapes of one set */
+    LONGEST = 2032,      /* bytes of a shape that is remembered */
 };
 
 struct left {
     uint32_t kind, length, place, reserved;
 };
 
+struct shape {
+    uint64_t hash;
+    uint32_t length, reserved;
+    char text[LONGEST];
+};
+
+/* Shapes that were given out, by their hash; `next` is the place of the oldest one of its set. */
+struct shapes {
+    struct shape known[SETS][WAYS];
+    uint32_t next[SETS];
+};
+
 /* What Python hands over and reads back; `out` has room for ROOM bytes and OVERHEAD more for each record. */
 struct result {
+    struct shapes *shapes;
     char *out;
     uint64_t written;
     char *left;
@@ -190,7 +209,42 @@ static bool find_call(const struct record *record, struct call *call) {
     return at && end - at >= 6 && !memcmp(at, " auid=", 6) && !memmem(text, call->arguments - text, " items=", 7);
 }
 
-static char *write_event(char *out, const struct group *group) {
+static uint64_t hash_of(const char *text, uint32_t length) {
+    const uint64_t prime = 0x9e3779b97f4a7c15;
+    uint64_t hash = length, word = 0;
+    for (; length >= sizeof word; text += sizeof word, length -= sizeof word) {
+        memcpy(&word, text, sizeof word);
+        hash = (hash ^ word) * prime;
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    memcpy(&word, text, length);
+    hash = (hash ^ word) * prime;
+    return hash ^ hash >> 32;
+}
+
+/* Puts its number behind a shape that was just written, or in its place if it was given out before. */
+static char *write_number(struct shapes *shapes, char *text, char *end) {
+    uint32_t length = end - text;
+    if (length > LONGEST) {
+        *end++ = 0x1f;
+        return end;
+    }
+    uint64_t hash = hash_of(text, length);
+    uint32_t set = hash % SETS;
+    struct shape *known = shapes->known[set];
+    for (uint32_t way = 0; way < WAYS; way++)
+        if (known[way].hash == hash && known[way].length == length && !memcmp(known[way].text, text, length))
+            return number(text, set * WAYS + way);
+    uint32_t way = shapes->next[set]++ % WAYS;
+    known[way].hash = hash;
+    known[way].length = length;
+    memcpy(known[way].text, text, length);
+    *end++ = 0x1f;
+    return number(end, set * WAYS + way);
+}
+
+static char *write_event(struct shapes *shapes, char *out, const struct group *group) {
     const char *stamp = group->head + 6, *colon = memchr(stamp, ':', group->head_length);
     const struct record *first = &records[group->first];
     struct call call;
@@ -203,6 +257,7 @@ static char *write_event(char *out, const struct group *group) {
     *out++ = 0x1f;
     if (found) out = copy(out, call.ids, call.rest - call.ids);
     *out++ = 0x1f;
+    char *shape = out;
     for (int at = group->first;; at = records[at].next) {
         const struct record *record = &records[at];
         if (record->kind != EOE) {
@@ -219,6 +274,7 @@ static char *write_event(char *out, const struct group *group) {
         }
         if (at == group->last) break;
     }
+    out = write_number(shapes, shape, out);
     *out++ = 0;
     return out;
 }
@@ -245,7 +301,7 @@ static void write_all(int count, struct result *result) {
         } else if (at == group->last) {
             if (run) out = write_marker(out, run);
             run = 0;
-            out = write_event(out, group);
+            out = write_event(result->shapes, out, group);
         }
     }
     if (run) out = write_marker(out, run);
@@ -333,5 +389,7 @@ uint64_t read_log(const char *text, uint64_t size, struct result *result) {
     write_all(count, result);
     return at - text;
 }
+
+uint64_t shapes_size(void) { return sizeof(struct shapes); }
 
 uint64_t out_size(void) { return ROOM + (uint64_t)RECORDS * OVERHEAD; }
