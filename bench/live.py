@@ -88,16 +88,23 @@ def rules(load: Load) -> list[str]:
     return [f"-a always,exit -F arch=b64 {call} -F uid={load.user} -k {KEY}" for call in calls[load.kind]]
 
 
-def generate(load: Load, away: Outside) -> float:
-    """Makes the load; the rate that was reached."""
+@dataclass(frozen=True)
+class Generated:
+    """Events a second that were reached, and when the first was made, as time.monotonic()."""
+
+    rate: float
+    began: float
+
+
+def generate(load: Load, away: Outside) -> Generated:
     # As most programs connect: without waiting.
     kind = "nonblocking" if load.kind == "connect" else load.kind
     command = [traffic("generator"), kind, str(load.count), away.ipv4, str(PORT), str(load.rate)]
     result = subprocess.run([str(word) for word in command], user=load.user, group=load.user, extra_groups=[], cwd="/",
                             capture_output=True, text=True, check=True)  # fmt: skip
-    good, bad, seconds = result.stdout.split()
+    good, bad, seconds, began = result.stdout.split()
     assert int(good) + int(bad) == load.count
-    return load.count / float(seconds)
+    return Generated(load.count / float(seconds), float(began))
 
 
 def add_rules(load: Load, audit: AuditSocket) -> None:
@@ -128,7 +135,7 @@ def measure(kind: type[Peer], load: Load, away: Outside) -> Measured:
         with running(kind, load, audit, Path(folder) / "peer") as peer:
             pids = peer.pids()
             before = cpu_seconds(pids)
-            rate = generate(load, away)
+            rate = generate(load, away).rate
             peer.settle()
             spent = cpu_seconds(pids) - before
             memory = peak_memory(pids)
@@ -145,7 +152,7 @@ def unaudited(load: Load, away: Outside) -> float:
     """The generator's own speed, without audit."""
     with preserved() as audit:
         audit.set(enabled=0)
-        return generate(load, away)
+        return generate(load, away).rate
 
 
 def unread(load: Load, away: Outside) -> float:
@@ -153,7 +160,7 @@ def unread(load: Load, away: Outside) -> float:
     with preserved() as audit:
         audit.set(enabled=1, backlog_limit=BACKLOG, backlog_wait_time=0)
         add_rules(load, audit)
-        return generate(load, away)
+        return generate(load, away).rate
 
 
 def latency(kind: type[Peer], away: Outside, samples: int = 40) -> list[float]:
@@ -167,8 +174,7 @@ def latency(kind: type[Peer], away: Outside, samples: int = 40) -> list[float]:
     ):
         for _ in range(samples):
             seen = peer.bytes_written()
-            began = time.monotonic()
-            generate(load, away)
+            began = generate(load, away).began
             while peer.bytes_written() == seen and time.monotonic() - began < 5:
                 time.sleep(0.001)
             taken.append(time.monotonic() - began)

@@ -204,7 +204,6 @@ class Pipeline:
 
     def work(self, batch: Batch, count: int) -> None:
         """A batch of `count` records: one thread at a time, and batches in their order."""
-        self.context.refresh()
         self.counters.records += count
         ready = self.assemble(batch)
         if self.assembler.unsettled and self.queue.empty():
@@ -264,12 +263,14 @@ class Pipeline:
         for event in events:
             if event.is_call:
                 lag = time.time() - float(event.moment)
-                self.counters.lag = round(max(self.counters.lag, lag), 3)
+                if lag > self.counters.lag:
+                    self.counters.lag = round(lag, 3)
                 break
         self.counters.documents += len(lines)
 
     def keep_house(self) -> None:
-        """fsync, the kernel's own counts, rotation, compression, compaction, bounds, status and health."""
+        """fsync, names and addresses, the kernel's own counts, rotation, compression, compaction, bounds, status and
+        health."""
         last_sync = last_health = last_bounds = time.monotonic()
         last_status = 0.0
         self.compact_left_over()
@@ -278,6 +279,7 @@ class Pipeline:
             if now - last_sync >= self.settings.event_log.fsync_interval:
                 self.writer.sync()
                 last_sync = now
+            self.context.refresh()
             asked = now - last_status >= STATUS
             if asked:
                 self.ask_kernel()

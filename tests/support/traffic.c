@@ -5,7 +5,7 @@
  *
  * `twice` connects without blocking and calls connect again when it is done, as some programs do to see the result.
  * `exec` runs /bin/true, `open` opens /etc/hostname, `mixed` does one of blocking, exec and open in turn.
- * Prints how many succeeded (or are in progress), how many failed, and the seconds that all took.
+ * Prints how many succeeded (or are in progress), how many failed, the seconds that all took, and when the first began.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -165,6 +165,7 @@ int main(int argc, char **argv) {
         else bad++;
     }
     clock_gettime(CLOCK_MONOTONIC, &now);
-    printf("%ld %ld %.6f\n", good, bad, (now.tv_sec - begin.tv_sec) + (now.tv_nsec - begin.tv_nsec) / 1e9);
+    printf("%ld %ld %.6f %ld.%09ld\n", good, bad, (now.tv_sec - begin.tv_sec) + (now.tv_nsec - begin.tv_nsec) / 1e9,
+           (long)begin.tv_sec, begin.tv_nsec);
     return 0;
 }

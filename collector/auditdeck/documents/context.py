@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 
 from auditdeck.config import Settings
@@ -19,9 +18,6 @@ from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 from auditdeck.errors import SettingsError
 from auditdeck.events.redaction import Redactor, redactor
-
-REFRESH = 1.0
-"""Seconds after which a user or an address that came or went is known at the latest (users after five)."""
 
 
 @dataclass(slots=True)
@@ -41,7 +37,6 @@ class Context:
     scripts: bool = True
     groups: bool = False
     arguments_limit: int = 0
-    refreshed: float = 0.0
 
     @property
     def generation(self) -> int:
@@ -49,11 +44,7 @@ class Context:
         return self.users.generation + self.network.addresses.generation
 
     def refresh(self) -> None:
-        """What changed on this host in the last second; cheap enough for every wake-up."""
-        now = time.monotonic()
-        if now - self.refreshed < REFRESH:
-            return
-        self.refreshed = now
+        """Notices users and addresses that came or went; in any thread."""
         self.users.refresh()
         self.network.addresses.refresh()
 

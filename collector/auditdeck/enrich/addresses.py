@@ -35,17 +35,18 @@ class OwnAddresses:
         self.own = own_addresses()
 
     def internal(self, ip: str) -> bool:
-        answer = self.answers.get(ip)
+        answers = self.answers
+        answer = answers.get(ip)
         if answer is None:
-            if len(self.answers) >= REMEMBERED:
-                self.answers.clear()
+            if len(answers) >= REMEMBERED:
+                answers.clear()
             address = ipaddress.ip_address(ip)
             answer = address.is_loopback or address.is_unspecified or ip in self.own
-            self.answers[ip] = answer
+            answers[ip] = answer
         return answer
 
     def refresh(self) -> None:
-        """Reads the addresses again if the kernel said that one came or went."""
+        """Reads the addresses again if the kernel said that one came or went. In any thread, as Users.refresh."""
         changed = False
         while self.news is not None and self.poll.poll(0):
             # ENOBUFS: notifications were lost, which is a change as well.
@@ -54,7 +55,7 @@ class OwnAddresses:
             changed = True
         if changed:
             self.own = own_addresses()
-            self.answers.clear()
+            self.answers = {}
             self.generation += 1
 
     def close(self) -> None:

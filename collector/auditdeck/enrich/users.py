@@ -37,23 +37,26 @@ class Users:
             self.read_files()
 
     def user(self, uid: int) -> str:
-        name = self.users.get(uid)
-        return self.ask(self.users, uid, user_name) if name is None else name
+        known = self.users
+        name = known.get(uid)
+        return self.ask(known, uid, user_name) if name is None else name
 
     def group(self, gid: int) -> str:
-        name = self.groups.get(gid)
-        return self.ask(self.groups, gid, group_name) if name is None else name
+        known = self.groups
+        name = known.get(gid)
+        return self.ask(known, gid, group_name) if name is None else name
 
     def groups_of(self, uid: int, gid: int) -> list[str]:
         """The names of all groups that the user is in by the database, the given one first."""
-        found = self.memberships.get((uid, gid))
+        known = self.memberships
+        found = known.get((uid, gid))
         if found is None:
-            if len(self.memberships) >= LIMIT:
-                self.memberships.clear()
+            if len(known) >= LIMIT:
+                known.clear()
             name = self.user(uid)
             numbers = self.members.get(name, []) if self.from_files else group_list(name, gid)
             names = [self.group(number) or str(number) for number in dict.fromkeys([gid, *numbers])]
-            found = self.memberships[uid, gid] = names
+            found = known[uid, gid] = names
         return found
 
     def ask(self, known: dict[int, str], number: int, database: Callable[[int], str]) -> str:
@@ -64,7 +67,8 @@ class Users:
         return name
 
     def refresh(self) -> None:
-        """Forgets what it knows if a database changed; cheap enough for every wake-up."""
+        """Forgets what it knows if a database changed. In any thread: an answer that another one is just waiting for
+        goes where nobody looks any more."""
         now = time.monotonic()
         if now - self.checked < CHECK_INTERVAL:
             return
@@ -75,12 +79,10 @@ class Users:
         self.signature = signature
         self.filled = now
         if self.from_files:
-            # Not emptied before: another thread may be asking.
             self.read_files()
         else:
-            self.users.clear()
-            self.groups.clear()
-        self.memberships.clear()
+            self.users, self.groups = {}, {}
+        self.memberships = {}
         self.generation += 1
 
     def sign(self) -> tuple[object, ...]:

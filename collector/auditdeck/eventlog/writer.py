@@ -97,7 +97,7 @@ class Writer:
         """Writes documents, each a line of JSON without its newline."""
         if not lines:
             return
-        data = b"\n".join(lines) + b"\n"
+        data = b"\n".join([*lines, b""])
         with self.lock:
             view = memoryview(data)
             while view:
