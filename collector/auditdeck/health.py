@@ -20,10 +20,10 @@ HEALTH_INTERVAL = 60.0
 class Counters(Counts):
     """Since the start of the process, with those of the assembler.
 
-    `lost`: records that the kernel dropped (its own count), `overruns`: times that
-    the receive buffer was full, `dropped`: documents deleted by the event log's bounds before a consumer had them,
-    `damaged`: records that could not be read and torn lines, `absorbed`: socket events that only told a protocol,
-    `filtered`: events that a filter kept out, and records of types that are not wanted,
+    `lost`: records that the kernel dropped (its own count), `overruns`: times that the receive buffer was full,
+    `dropped`: documents deleted by the event log's bounds before a consumer had them, `damaged`: records that could not
+    be read and torn lines, `absorbed`: socket events that only told a protocol, `filtered`: events that a filter kept
+    out, and records of types that are not wanted,
     `lag`: the longest time in seconds, since the last report, from an event to its place in the event log,
     `sent` and `dead_letters`: documents that outputs delivered, and that were refused for good, `behind`: bytes of the
     event log that the slowest output has still to send.

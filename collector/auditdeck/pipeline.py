@@ -47,6 +47,8 @@ AT_ONCE = 2000
 ALL_TYPES = 65535
 STATUS = 5.0
 """Seconds between two looks at the kernel and two status files."""
+SHORTEST = 0.1
+"""Seconds between two fsyncs, however few are asked for."""
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 
@@ -274,7 +276,7 @@ class Pipeline:
         last_sync = last_health = last_bounds = time.monotonic()
         last_status = 0.0
         self.compact_left_over()
-        while not self.stopping.wait(min(1.0, self.settings.event_log.fsync_interval)):
+        while not self.stopping.wait(min(1.0, max(SHORTEST, self.settings.event_log.fsync_interval))):
             now = time.monotonic()
             if now - last_sync >= self.settings.event_log.fsync_interval:
                 self.writer.sync()

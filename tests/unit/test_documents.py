@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import time
 from pathlib import Path
 
 import orjson
@@ -17,8 +19,11 @@ from auditdeck.documents.ecs import document
 from auditdeck.documents.fast import Encoder
 from auditdeck.documents.meaning import meanings
 from auditdeck.enrich.addresses import OwnAddresses
+from auditdeck.enrich.containers import Cgroup, Containers
 from auditdeck.enrich.host import Host
 from auditdeck.enrich.network import Network
+from auditdeck.enrich.parents import Parents
+from auditdeck.enrich.proc import Proc
 from auditdeck.enrich.processes import Processes
 from auditdeck.enrich.users import Users
 from auditdeck.events.event import Event
@@ -26,6 +31,8 @@ from auditdeck.kernel.tables.record_types import RECORD_TYPES
 from auditdeck.kernel.tables.syscalls import SYSCALLS
 
 LOG = Path(__file__).parent.parent / "fixtures" / "audit.log"
+GONE = 5_000_000
+"""More than any pid (PID_MAX_LIMIT is 4,194,304)."""
 HOST = Host("test", "0123456789abcdef0123456789abcdef", "x86_64", "6.18.0")
 
 
@@ -124,6 +131,34 @@ def test_paths_are_not_read_again_for_other_command_lines(
     command = b'argc=2 a0="tool" a1="another"'
     event = Event(chosen.stamp, [(kind, re.sub(rb"argc=.*", command, payload)) for kind, payload in chosen.items])
     assert json.loads(encoder.encode(event)) == document(event, plain)
+
+
+def test_of_a_process_that_is_gone_what_its_parent_was_is_known(
+    tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def live() -> Context:
+        made, proc = context(tmp_path), Proc()
+        made.processes = Processes(HOST.id, proc=proc)
+        made.containers, made.cgroups, made.parents = Containers(proc=proc), True, Parents(made.processes)
+        now = time.monotonic() + 60
+        made.containers.known.keep(os.getpid(), (now, Cgroup("c" * 64, "/docker")))
+        # One that was seen while it lived, and one in a container of its own.
+        made.processes.known.keep(GONE + 1, (now, "1", "identity"))
+        made.containers.known.keep(GONE + 2, (now, Cgroup("d" * 64, "/docker/d")))
+        return made
+
+    encoder, plain = Encoder(live()), live()
+    chosen = next(event for event in events if b"\n1309 argc=" in event.text)
+    asked = []
+    read = encoder.read_process
+    monkeypatch.setattr(encoder, "read_process", lambda pid, parent: asked.append(pid) or read(pid, parent))
+    for pid in (*range(GONE, GONE + 9), os.getpid()):
+        ids = b" ppid=%d pid=%d" % (os.getpid(), pid)
+        event = Event(chosen.stamp, [(kind, re.sub(rb" ppid=.* pid=\d+", ids, text)) for kind, text in chosen.items])
+        made = json.loads(encoder.encode(event))
+        assert made == document(event, plain)
+        assert (made["process"]["pid"], made["container"]["id"][0]) == (pid, "d" if pid == GONE + 2 else "c")
+    assert asked == [GONE, GONE + 1, GONE + 2, os.getpid()]
 
 
 def test_secrets_are_not_in_the_original_either(tmp_path: Path, events: list[Event]) -> None:

@@ -148,6 +148,32 @@ def test_received_the_same(compiled: Native, seed: int, title_ends: bool) -> Non
     assert any(isinstance(event, Packed) for event in found), "nothing went the quick way"
 
 
+def test_more_shapes_than_are_remembered(compiled: Native) -> None:
+    """Some come again at once, some when their number has long been another's; some are too long to be remembered."""
+    chance = random.Random(1)
+    shapes = [b'exe="%d" comm="%b"' % (n, b"x" * chance.choice([1, 20, 1000, 2000, 3000])) for n in range(1500)]
+    order = [*range(600), *range(600), *chance.choices(range(1500), k=3000), *chance.choices(range(50), k=500)]
+    plain, quick = Assembler(title_ends=True), Assembler(title_ends=True)
+    expected, found, sizes = list[Event](), list[Event](), dict[bool, int]()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        for serial, number in enumerate(order, 1):
+            call = CALLS[serial % 2] + b" " + shapes[number]
+            items = [(SYSCALL, call), (PROCTITLE, b"proctitle=61")]
+            batch = [(kind, b"audit(1700000000.000:%d): " % serial + text) for kind, text in items]
+            for kind, payload in batch:
+                theirs.send(HEADER.pack(len(payload), kind, 0, 0, 0) + payload)
+            (entry,) = compiled.receive(ours.fileno(), title_ends=True).items
+            assert isinstance(entry, bytes)
+            sizes[shapes[number] in entry] = sizes.get(shapes[number] in entry, 0) + 1
+            found += quick.feed_mixed([entry], 1.0)
+            expected += plain.feed(batch, 1.0)
+    assert [event.text for event in found] == [event.text for event in expected]
+    assert content(found) == content(expected)
+    assert sizes[False] > 500, "numbers are sent for what comes again"
+    assert len(quick.shapes) <= 513
+
+
 def test_more_than_there_is_room_for(compiled: Native) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:

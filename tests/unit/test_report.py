@@ -153,6 +153,18 @@ def test_text_of_programs_does_no_harm(tmp_path: Path) -> None:
     assert "http" not in html.replace("http://www.w3.org/", ""), "nothing is loaded from elsewhere"
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 outbound TCP connection\n"), (2, "2 outbound TCP connections\n")])
+def test_one_is_not_many(tmp_path: Path, count: int, said: str) -> None:
+    with Writer(tmp_path / "events") as writer:
+        writer.append([event(2, "ada", "/x")] * count)
+    page = tmp_path / "page.html"
+    shown = auditdeck("report", "--data-dir", tmp_path, *WINDOW, "--html", page)
+    assert shown.status == 0
+    assert f"<title>{said.strip()}</title>" in page.read_text()
+    assert said in auditdeck("report", "--data-dir", tmp_path, *WINDOW).stdout
+    assert ">0.2<" not in page.read_text(), "the axis counts whole connections"
+
+
 def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
     with Writer(tmp_path / "events") as writer:
         writer.append([event(2, "ada", "/x")])

@@ -22,7 +22,6 @@ Left = tuple[int, int, bytes]
 """A record that was left over: its type (0 in a log), its place among all, and its bytes."""
 
 
-
 @dataclass(slots=True)
 class Taken:
     """What one call gave: whole events and records that were left over, in their order; how many records in all.

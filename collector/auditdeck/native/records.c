@@ -29,7 +29,7 @@ enum {
     OPEN = 16,           /* events whose records may be mixed */
     LARGEST = 64,        /* records of an event */
     OVERHEAD = 64,       /* what an entry may be longer than its record: a `struct left`, a number */
-    SETS = 256,
+    SETS = 128,
     WAYS = 4,            /* shapes of one set */
     LONGEST = 2032,      /* bytes of a shape that is remembered */
 };

@@ -22,6 +22,11 @@ LOST = {
 """What the names of `quality` mean, in words."""
 
 
+def counted(number: int) -> str:
+    """What the number is of."""
+    return "outbound TCP connection" if number == 1 else "outbound TCP connections"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A window (UTC) and filters; `process` is an executable's path, its last part, or a process name."""

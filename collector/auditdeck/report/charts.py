@@ -35,7 +35,7 @@ def by_day(days: list[dict[str, Any]]) -> str:
                 "y": {
                     "field": "count",
                     "type": "quantitative",
-                    "axis": {"title": None, "tickCount": 4, "format": "~s"},
+                    "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": "~s"},
                 },
                 "color": {
                     "field": "what",

@@ -7,7 +7,7 @@ from typing import Any
 
 from auditdeck import __version__
 from auditdeck.report import charts
-from auditdeck.report.answers import Question, losses
+from auditdeck.report.answers import Question, counted, losses
 from auditdeck.report.visible import visible
 
 ROWS = 15
@@ -44,7 +44,7 @@ td.n, th.n { text-align: right; width: 6.5rem; overflow-wrap: normal }
 def page(answer: dict[str, Any], question: Question) -> str:
     """The whole page; every text of audited programs is escaped."""
     totals = answer["outbound_tcp"]
-    title = f"{totals['connections']:,} outbound TCP connections"
+    title = f"{totals['connections']:,} {counted(totals['connections'])}"
     sections = []
     for heading, name, label in (("Share by user", "users", "user"), ("Share by process", "processes", "executable")):
         if answer[name]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditdeck.pipeline import Pipeline
+from auditdeck.report.answers import counted
 from auditdeck.report.terminal import bar, safe
 
 TOP = 8
@@ -63,7 +64,7 @@ class Summary:
         speed = (counters.events - first_events) / (now - first_time) if now > first_time else 0.0
         connections = totals.get("connection", 0)
         head = Text()
-        head.append(f"{connections:,}", style="bold green").append(" outbound TCP connections", style="bold")
+        head.append(f"{connections:,}", style="bold green").append(f" {counted(connections)}", style="bold")
         head.append(
             f"   {totals.get('failed', 0):,} failed   {totals.get('unknown', 0):,} unknown transport\n", style="dim"
         )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditdeck.report.answers import Question, losses
+from auditdeck.report.answers import Question, counted, losses
 from auditdeck.report.visible import visible
 
 TOP = 10
@@ -37,7 +37,7 @@ def headline(answer: dict[str, Any], question: Question) -> Text:
     totals = answer["outbound_tcp"]
     text = Text()
     text.append(f"{totals['connections']:,}", style="bold green")
-    text.append(" outbound TCP connections", style="bold")
+    text.append(f" {counted(totals['connections'])}", style="bold")
     text.append(f"\n{question.since:%Y-%m-%d %H:%M} to {question.until:%Y-%m-%d %H:%M} UTC", style="dim")
     for name, value in (("host", question.host), ("user", question.user), ("process", question.process)):
         if value is not None:
