@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def test_one_is_not_many(tmp_path: Path, count: int, said: str) -> None:
     assert shown.status == 0
     assert f"<title>{said.strip()}</title>" in page.read_text()
     assert said in auditdeck("report", "--data-dir", tmp_path, *WINDOW).stdout
-    assert ">0.2<" not in page.read_text(), "the axis counts whole connections"
+    assert not re.search(r">\d\.\d<", page.read_text()), "the axis counts whole connections"
 
 
 def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:

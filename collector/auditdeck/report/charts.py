@@ -20,6 +20,8 @@ def by_day(days: list[dict[str, Any]]) -> str:
         for day in days
         for what, name in (("connected", "connections"), ("failed", "failed"))
     ]
+    # No more ticks than that: there are no half connections.
+    highest = max((day["connections"] + day["failed"] for day in days), default=0)
     return svg(
         {
             "data": {"values": values},
@@ -35,7 +37,7 @@ def by_day(days: list[dict[str, Any]]) -> str:
                 "y": {
                     "field": "count",
                     "type": "quantitative",
-                    "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": "~s"},
+                    "axis": {"title": None, "tickCount": max(1, min(4, highest)), "format": "~s"},
                 },
                 "color": {
                     "field": "what",
