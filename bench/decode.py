@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from tests.support.audit import preserved
@@ -51,9 +52,13 @@ def record(path: Path, wanted: int) -> int:
     copies = max(1, wanted // len(serials))
     with open(path, "wb") as out:
         for copy in range(copies):
-            shift = copy * span
-            out.write(SERIAL.sub(lambda m, shift=shift: b"msg=audit(%s:%d)" % (m[1], int(m[2]) + shift), log))
+            out.write(SERIAL.sub(partial(moved, copy * span), log))
     return copies * len(serials)
+
+
+def moved(shift: int, match: re.Match[bytes]) -> bytes:
+    """The stamp with a later serial."""
+    return b"msg=audit(%s:%d)" % (match[1], int(match[2]) + shift)
 
 
 def cost(command: list[str], log: Path, feed: bool) -> float:

@@ -70,7 +70,7 @@ def main(count: int) -> None:
     with elasticsearch() as client:
         print(f"{count:,} connect documents, bytes in the index a document (in the request):")
         client.indices.delete_index_template(name="audit")
-        sizes = {}
+        sizes: dict[str, float] = {}
         for name, lines in (("go-audit", raw), ("go-audit + fluentd", parsed)):
             sizes[name] = measure_size(client, f"size-{len(sizes)}", lines, {})
             show(name, sizes[name], lines)
@@ -126,7 +126,7 @@ def measure_speed(client: Elasticsearch, lines: list[bytes]) -> None:
     """Alternating, so that what else the machine does meets both."""
     [node] = client.transport.node_pool.all()
     url = node.base_url
-    bare, output = [], []
+    bare, output = list[float](), list[float]()
     for number in range(REPETITIONS):
         for kind, times in (("bare", bare), ("output", output)):
             index = f"speed-{kind}-{number}"

@@ -62,7 +62,7 @@ def execution(pid: int) -> Event:
     stamp = f"1795000000.000:{pid}"
     lines = [(1300, CALL.format(pid=pid)), *OTHERS]
     event = Event(stamp.encode(), [(kind, f"audit({stamp}): {body}".encode()) for kind, body in lines])
-    event.packed()
+    event.split()
     return event
 
 

@@ -27,7 +27,8 @@ class Outside:
 
     def serve(self, port: int = PORT, seconds: int = 120) -> None:
         """A server for both families."""
-        command = ["ip", "netns", "exec", self.name, traffic("traffic-server"), "serve", str(seconds), "::", str(port)]
+        program = str(traffic("traffic-server"))
+        command = ["ip", "netns", "exec", self.name, program, "serve", str(seconds), "::", str(port)]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout
         assert server.stdout.readline().strip() == "ready"
