@@ -174,6 +174,37 @@ def test_more_shapes_than_are_remembered(compiled: Native) -> None:
     assert len(quick.shapes) <= 513
 
 
+def same_hash() -> tuple[bytes, bytes]:
+    """Two texts of SYSCALL records, sixteen bytes with `1300 `, that `hash_of` in records.c has no other hash for."""
+
+    def mixed(text: bytes, length: int) -> int:
+        made = (length ^ int.from_bytes(text, "little")) * 0x9E3779B97F4A7C15 % 2**64
+        return made ^ made >> 32
+
+    length = 16 + len(b"\n1327 t=6")
+    for number in range(100, 1000):
+        starts = [b"%03d" % text for text in (number, number + 1)]
+        difference = (mixed(b"1300 " + starts[0], length) ^ mixed(b"1300 " + starts[1], length)).to_bytes(8, "little")
+        ends = [[c for c in range(0x30, 0x7F) if 0x30 <= c ^ byte < 0x7F] for byte in difference]
+        if all(ends):
+            first = bytes(found[0] for found in ends)
+            return starts[0] + first, starts[1] + bytes(a ^ b for a, b in zip(first, difference, strict=True))
+    raise AssertionError("none found")
+
+
+def test_shapes_of_one_hash_are_told_apart(compiled: Native) -> None:
+    texts, quick = same_hash(), Assembler(title_ends=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        for serial, text in enumerate(texts * 2, 1):
+            for kind, body in ((SYSCALL, text), (PROCTITLE, b"t=6")):
+                payload = b"audit(1700000000.000:%d): " % serial + body
+                theirs.send(HEADER.pack(len(payload), kind, 0, 0, 0) + payload)
+        found = quick.feed_mixed(compiled.receive(ours.fileno(), title_ends=True).items)
+    assert [event.text for event in found] == [b"1300 %b\n1327 t=6" % text for text in texts * 2]
+    assert len(quick.shapes) == 2
+
+
 def test_more_than_there_is_room_for(compiled: Native) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
