@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from tests.support.audit import preserved
-from tests.support.outside import Outside, outside
+from tests.support.outside import outside
 
-from bench.live import KEY, Load, generate, rules, running
+from bench.live import Load, latency, rules
 from bench.peers import Auditdeck
 from bench.process import cpu_seconds, peak_memory
 
@@ -63,26 +63,9 @@ def main() -> None:
         print(f"idle: {share:.3%} of a core, {memory / 1024:.0f} MiB")
     with outside() as away:
         away.serve(seconds=300)
-        delays = sorted(in_event_log(away))
+        delays = sorted(latency(Auditdeck, away, samples=60))
         middle, longest = statistics.median(delays) * 1000, delays[-1] * 1000
         print(f"from call to event log: median {middle:.0f} ms, highest {longest:.0f} ms")
-
-
-def in_event_log(away: Outside, samples: int = 60) -> list[float]:
-    """Seconds from a connect to its line in the event log, at any moment between two looks of the collector."""
-    load, taken = Load("single", "connect", 1, 0), []
-    with (
-        preserved() as audit,
-        tempfile.TemporaryDirectory() as name,
-        running(Auditdeck, load, audit, Path(name) / "peer") as peer,
-    ):
-        for number in range(samples):
-            began = generate(load, away).began
-            while peer.count(KEY) <= number:
-                time.sleep(0.001)
-            taken.append(time.monotonic() - began)
-            time.sleep(0.05 + number % 7 * 0.03)
-    return taken
 
 
 if __name__ == "__main__":

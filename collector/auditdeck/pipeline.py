@@ -48,7 +48,7 @@ ALL_TYPES = 65535
 STATUS = 5.0
 """Seconds between two looks at the kernel and two status files."""
 SHORTEST = 0.1
-"""Seconds between two fsyncs, however few are asked for."""
+"""Seconds between two fsyncs, if fewer are asked for."""
 LAST_SENDING = 5.0
 """Seconds in which outputs may send what is there at the end; the rest waits for the next run."""
 

@@ -37,14 +37,10 @@ class Users:
             self.read_files()
 
     def user(self, uid: int) -> str:
-        known = self.users
-        name = known.get(uid)
-        return self.ask(known, uid, user_name) if name is None else name
+        return self.ask(self.users, uid, user_name)
 
     def group(self, gid: int) -> str:
-        known = self.groups
-        name = known.get(gid)
-        return self.ask(known, gid, group_name) if name is None else name
+        return self.ask(self.groups, gid, group_name)
 
     def groups_of(self, uid: int, gid: int) -> list[str]:
         """The names of all groups that the user is in by the database, the given one first."""
@@ -60,10 +56,12 @@ class Users:
         return found
 
     def ask(self, known: dict[int, str], number: int, database: Callable[[int], str]) -> str:
-        if len(known) >= LIMIT:
-            known.clear()
-        name = "" if self.from_files or number == UNSET else database(number)
-        known[number] = name
+        name = known.get(number)
+        if name is None:
+            if len(known) >= LIMIT:
+                known.clear()
+            name = "" if self.from_files or number == UNSET else database(number)
+            known[number] = name
         return name
 
     def refresh(self) -> None:

@@ -10,14 +10,13 @@ import select
 import socket
 import struct
 import time
-from typing import cast
 
 from auditdeck.errors import KernelError
 from auditdeck.events.record import Payload
 from auditdeck.kernel import messages as m
 from auditdeck.kernel.libc import libc
 from auditdeck.kernel.netlink import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
-from auditdeck.native import Left, Native, native
+from auditdeck.native import Native, native
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
@@ -164,15 +163,14 @@ class Capture:
             self.overruns += taken.overruns
             if taken.failed:
                 raise explain(taken.failed, "receive audit records")
-            found += cast(list[bytes], taken.items) if taken.whole else map(self.left_over, taken.items)
+            for item in taken.items:
+                if isinstance(item, tuple):
+                    self.answered |= not is_record(item[0])
+                    found.append((item[0], item[2]))
+                else:
+                    found.append(item)
             if not taken.more or self.count > AT_MOST:
                 return found
-
-    def left_over(self, item: bytes | Left) -> bytes | Payload:
-        if isinstance(item, bytes):
-            return item
-        self.answered |= not is_record(item[0])
-        return item[0], item[2]
 
     def take_plain(self, slots: Slots) -> list[bytes | Payload]:
         found: list[bytes | Payload] = []

@@ -26,12 +26,10 @@ Left = tuple[int, int, bytes]
 class Taken:
     """What one call gave: whole events and records that were left over, in their order; how many records in all.
 
-    `whole` says that nothing was left over; `failed` is an errno, 0 for none; `more` says that there was no room for
-    all that is there.
+    `failed` is an errno, 0 for none; `more` says that there was no room for all that is there.
     """
 
     items: list[bytes | Left]
-    whole: bool
     records: int
     overruns: int
     failed: int
@@ -50,8 +48,8 @@ class Native:
         # Mapped: only the pages that are written to cost memory.
         self.out, self.left = mmap.mmap(-1, size), mmap.mmap(-1, size)
         self.shapes = mmap.mmap(-1, library.shapes_size())
-        places = map(address_of, (self.shapes, self.out, self.left))
-        self.result = bytearray(RESULT.pack(next(places), next(places), 0, next(places), 0, 0, 0, 0, 0))
+        shapes, out, left = address_of(self.shapes), address_of(self.out), address_of(self.left)
+        self.result = bytearray(RESULT.pack(shapes, out, 0, left, 0, 0, 0, 0, 0))
         self.reference = ctypes.c_void_p(address_of(self.result))
 
     def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
@@ -73,7 +71,7 @@ class Native:
         del entries[-1]
         if left_written:
             entries = with_left(entries, self.left[:left_written])
-        return Taken(entries, not left_written, records, overruns, failed, bool(more))
+        return Taken(entries, records, overruns, failed, bool(more))
 
 
 def with_left(entries: list[bytes], left: bytes) -> list[bytes | Left]:
