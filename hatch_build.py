@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = Path("collector/auditdeck/native")
+NATIVE = Path("collector/auditdeck/audit/ext")
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]
 
 
@@ -40,7 +40,7 @@ class Compile(BuildHookInterface):
         if library and version != "editable":
             build_data["pure_python"] = False
             build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            build_data["force_include"][str(library)] = "auditdeck/native/records.so"
+            build_data["force_include"][str(library)] = "auditdeck/audit/ext/records.so"
 
 
 if __name__ == "__main__":

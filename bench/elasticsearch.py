@@ -24,20 +24,20 @@ from elasticsearch import Elasticsearch
 from tests.support.elasticsearch import elasticsearch
 from tests.support.stack import TOP
 
-from auditdeck.config import ElasticsearchOutput as Settings
-from auditdeck.config import Size
-from auditdeck.documents.context import Context
-from auditdeck.documents.fast import Encoder
-from auditdeck.documents.fluentd import fluentd
-from auditdeck.documents.goaudit import go_audit
-from auditdeck.enrich.addresses import OwnAddresses
-from auditdeck.enrich.host import Host
-from auditdeck.enrich.network import Network
-from auditdeck.enrich.processes import Processes
-from auditdeck.enrich.users import Users
+from auditdeck.context.addresses import OwnAddresses
+from auditdeck.context.host import Host
+from auditdeck.context.network import Network
+from auditdeck.context.processes import Processes
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import Context
+from auditdeck.ecs.fast import Encoder
 from auditdeck.eventlog.writer import Writer
 from auditdeck.outputs.elasticsearch import ElasticsearchOutput
-from auditdeck.outputs.forms import same
+from auditdeck.outputs.formats.encode import same
+from auditdeck.outputs.formats.fluentd import fluentd
+from auditdeck.outputs.formats.goaudit import go_audit
+from auditdeck.settings.model import ElasticsearchOutput as Settings
+from auditdeck.settings.model import Size
 from bench.events import connects
 
 HOST = Host("bench", "0123456789abcdef0123456789abcdef", "x86_64", "6.1.0")

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from auditdeck.config import Settings
-from auditdeck.documents.context import live_context
-from auditdeck.documents.fast import Encoder
-from auditdeck.enrich.host import this_host
-from auditdeck.enrich.users import Users
-from auditdeck.events.event import Event
+from auditdeck.audit.event import Event
+from auditdeck.context.host import this_host
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import live_context
+from auditdeck.ecs.fast import Encoder
+from auditdeck.settings.model import Settings
 
 REPEAT = 9
 GONE = 3_900_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from auditdeck.events.event import Event
+from auditdeck.audit.event import Event
 
 SYSCALL, SOCKADDR, PROCTITLE = 1300, 1306, 1327
 PORTS = [443] * 12 + [80] * 4 + [5432, 6379, 3306, 22, 8080, 9200, 53, 25, 8443, 9092]

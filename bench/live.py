@@ -24,8 +24,8 @@ from tests.support.audit import preserved
 from tests.support.build import traffic
 from tests.support.outside import PORT, Outside, outside
 
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules.files import parse_line
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.rules.files import parse_line
 from bench.peers import BACKLOG, FORMS, PEERS, Peer
 from bench.process import cpu_seconds, peak_memory
 

@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditdeck.config import Settings
-from auditdeck.documents.context import live_context
-from auditdeck.documents.fast import Encoder
-from auditdeck.enrich.host import this_host
-from auditdeck.enrich.users import Users
-from auditdeck.events.assembler import Assembler
-from auditdeck.events.record import Payload
+from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.record import Payload
+from auditdeck.context.host import this_host
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import live_context
+from auditdeck.ecs.fast import Encoder
+from auditdeck.settings.model import Settings
 
 BATCH = 1000
 SHOWN = 10

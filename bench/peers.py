@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from auditdeck.kernel.netlink import AuditSocket, process_alive
+from auditdeck.audit.client import AuditSocket, process_alive
 from bench.process import children
 
 BACKLOG = 8192

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import duckdb
 
-from auditdeck.store.columns import EMPTY
-from auditdeck.store.compaction import parquet_path
+from auditdeck.query.columns import EMPTY
+from auditdeck.query.compaction import parquet_path
 
 EVENTS_A_SEGMENT = 55_000
 SEGMENT = """

@@ -19,10 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.record import TYPE_NUMBERS
+from auditdeck.audit.rules.files import parse_line
 from auditdeck.errors import AuditdeckError
-from auditdeck.events.record import TYPE_NUMBERS
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules.files import parse_line
 
 NAMESPACE, HERE, THERE = "auditdeck-demo", "deckdemo0", "deckdemo1"
 IPV4, IPV6 = "10.198.7.2", "fd00:dec:de::2"

@@ -1,4 +1,4 @@
-"""Writes collector/auditdeck/kernel/tables/ from the kernel's and libaudit's C headers.
+"""Writes collector/auditdeck/audit/tables/ from the kernel's and libaudit's C headers.
 
 Needs Debian's linux-libc-dev and its arm64, armhf and i386 cross packages, and libaudit-dev (whose header alone
 names the record types of user space). Run it as `make tables`; what it writes is committed.
@@ -13,7 +13,7 @@ from pathlib import Path
 from flag_tables import flags
 from headers import macros, number, prefixed
 
-TABLES = Path(__file__).parent.parent / "collector/auditdeck/kernel/tables"
+TABLES = Path(__file__).parent.parent / "collector/auditdeck/audit/tables"
 INCLUDE = Path("/usr/include")
 
 UNISTD = {

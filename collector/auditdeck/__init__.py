@@ -9,45 +9,45 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from auditdeck.documents.context import Context as Context
-    from auditdeck.documents.context import offline_context as offline_context
-    from auditdeck.documents.ecs import document as document
-    from auditdeck.documents.fast import Encoder as Encoder
-    from auditdeck.documents.lines import interpreted_lines as interpreted_lines
-    from auditdeck.enrich.users import Users as Users
+    from auditdeck.audit.assembler import Assembler as Assembler
+    from auditdeck.audit.capture import Capture as Capture
+    from auditdeck.audit.client import AuditSocket as AuditSocket
+    from auditdeck.audit.event import Event as Event
+    from auditdeck.audit.fields import arguments as arguments
+    from auditdeck.audit.fields import fields as fields
+    from auditdeck.audit.messages import Status as Status
+    from auditdeck.audit.record import Record as Record
+    from auditdeck.audit.record import read_line as read_line
+    from auditdeck.audit.record import record_of as record_of
+    from auditdeck.audit.record import type_name as type_name
+    from auditdeck.audit.rules.files import parse_line as parse_line
+    from auditdeck.audit.rules.files import read_rules as read_rules
+    from auditdeck.audit.rules.rule import Rule as Rule
+    from auditdeck.audit.rules.text import rule_text as rule_text
+    from auditdeck.audit.sockaddr import SocketAddress as SocketAddress
+    from auditdeck.audit.sockaddr import parse as parse_sockaddr  # noqa: F401
+    from auditdeck.context.users import Users as Users
+    from auditdeck.ecs.context import Context as Context
+    from auditdeck.ecs.context import offline_context as offline_context
+    from auditdeck.ecs.document import document as document
+    from auditdeck.ecs.fast import Encoder as Encoder
+    from auditdeck.ecs.lines import interpreted_lines as interpreted_lines
     from auditdeck.errors import AuditdeckError as AuditdeckError
     from auditdeck.errors import KernelError as KernelError
     from auditdeck.errors import RuleError as RuleError
-    from auditdeck.events.assembler import Assembler as Assembler
-    from auditdeck.events.event import Event as Event
-    from auditdeck.events.fields import arguments as arguments
-    from auditdeck.events.fields import fields as fields
-    from auditdeck.events.record import Record as Record
-    from auditdeck.events.record import read_line as read_line
-    from auditdeck.events.record import record_of as record_of
-    from auditdeck.events.record import type_name as type_name
-    from auditdeck.events.sockaddr import SocketAddress as SocketAddress
-    from auditdeck.events.sockaddr import parse as parse_sockaddr  # noqa: F401
-    from auditdeck.kernel.capture import Capture as Capture
-    from auditdeck.kernel.messages import Status as Status
-    from auditdeck.kernel.netlink import AuditSocket as AuditSocket
-    from auditdeck.kernel.rules.files import parse_line as parse_line
-    from auditdeck.kernel.rules.files import read_rules as read_rules
-    from auditdeck.kernel.rules.rule import Rule as Rule
-    from auditdeck.kernel.rules.text import rule_text as rule_text
 
 PLACES = {
-    "Assembler": "events.assembler", "AuditSocket": "kernel.netlink", "AuditdeckError": "errors",
-    "Capture": "kernel.capture", "Context": "documents.context", "Encoder": "documents.fast",
-    "Event": "events.assembler", "KernelError": "errors", "Record": "events.record", "Rule": "kernel.rules.rule",
-    "RuleError": "errors", "SocketAddress": "events.sockaddr", "Status": "kernel.messages", "Users": "enrich.users",
-    "arguments": "events.fields", "document": "documents.ecs", "fields": "events.fields",
-    "interpreted_lines": "documents.lines", "offline_context": "documents.context", "parse_line": "kernel.rules.files",
-    "parse_sockaddr": "events.sockaddr", "read_line": "events.record", "read_rules": "kernel.rules.files",
-    "record_of": "events.record", "rule_text": "kernel.rules.text", "type_name": "events.record",
+    "Assembler": "audit.assembler", "AuditSocket": "audit.client", "AuditdeckError": "errors",
+    "Capture": "audit.capture", "Context": "ecs.context", "Encoder": "ecs.fast",
+    "Event": "audit.assembler", "KernelError": "errors", "Record": "audit.record", "Rule": "audit.rules.rule",
+    "RuleError": "errors", "SocketAddress": "audit.sockaddr", "Status": "audit.messages", "Users": "context.users",
+    "arguments": "audit.fields", "document": "ecs.document", "fields": "audit.fields",
+    "interpreted_lines": "ecs.lines", "offline_context": "ecs.context", "parse_line": "audit.rules.files",
+    "parse_sockaddr": "audit.sockaddr", "read_line": "audit.record", "read_rules": "audit.rules.files",
+    "record_of": "audit.record", "rule_text": "audit.rules.text", "type_name": "audit.record",
 }  # fmt: skip
 INSIDE = {"parse_sockaddr": "parse"}
 

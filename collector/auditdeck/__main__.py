@@ -1,3 +1,3 @@
-from auditdeck.cli import main
+from auditdeck.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit.client import AuditSocket
 from tests.support.audit import preserved, require_audit
 from tests.support.outside import Outside, outside
 

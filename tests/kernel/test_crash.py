@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from auditdeck.audit.client import AuditSocket
 from auditdeck.eventlog.reader import Reader
-from auditdeck.kernel.netlink import AuditSocket
 from tests.support.build import traffic
 from tests.support.collector import collector, report, scoped_rules
 from tests.support.outside import PORT, Outside

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit.client import AuditSocket
 from tests.support.build import traffic
 from tests.support.collector import as_user, collector, report, scoped_rules
 from tests.support.outside import PORT, Outside

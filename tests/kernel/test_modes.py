@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules.files import parse_line
-from auditdeck.kernel.rules.loader import load_rules
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.rules.files import parse_line
+from auditdeck.audit.rules.loader import load_rules
 from tests.support.build import traffic
 from tests.support.collector import COMMAND, as_user, collector, report, scoped_rules
 from tests.support.outside import PORT, Outside

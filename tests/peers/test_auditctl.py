@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.rules.files import read_rules
+from auditdeck.audit.rules.loader import load_rules, restore_rules
 from auditdeck.errors import RuleError
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules.files import read_rules
-from auditdeck.kernel.rules.loader import load_rules, restore_rules
 from tests.support.peer import require
 
 EXAMPLES = Path("/usr/share/doc/auditd/examples/rules")

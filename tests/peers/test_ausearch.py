@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit.client import AuditSocket
 from tests.support.build import narrow, traffic
 from tests.support.collector import COMMAND, as_user, scoped_rules
 from tests.support.outside import PORT, outside

@@ -15,14 +15,14 @@ from typing import Any
 import orjson
 import pytest
 
-from auditdeck.commands.decode import Reading
-from auditdeck.config import Settings
-from auditdeck.documents.context import offline_context
-from auditdeck.documents.fast import Encoder
-from auditdeck.documents.fluentd import fluentd
-from auditdeck.documents.goaudit import go_audit
-from auditdeck.enrich.users import Users
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit.client import AuditSocket
+from auditdeck.cli.decode import Reading
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import offline_context
+from auditdeck.ecs.fast import Encoder
+from auditdeck.outputs.formats.fluentd import fluentd
+from auditdeck.outputs.formats.goaudit import go_audit
+from auditdeck.settings.model import Settings
 from tests.support.build import traffic
 from tests.support.collector import as_user, collector
 from tests.support.outside import PORT, outside

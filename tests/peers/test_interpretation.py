@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.commands.decode import Reading
-from auditdeck.documents.interpret import argument_kinds
-from auditdeck.documents.lines import interpreted_lines
-from auditdeck.enrich.users import Users
-from auditdeck.kernel import architecture
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit import architecture
+from auditdeck.audit.client import AuditSocket
+from auditdeck.cli.decode import Reading
+from auditdeck.context.users import Users
+from auditdeck.ecs.interpret import argument_kinds
+from auditdeck.ecs.lines import interpreted_lines
 from tests.peers.test_aureport import totals
 from tests.support import user_space
 from tests.support.calls import CALLS

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.commands.decode import Reading
-from auditdeck.config import Settings
-from auditdeck.documents.context import offline_context
-from auditdeck.documents.fast import Encoder
-from auditdeck.documents.lines import interpreted_lines
-from auditdeck.enrich.users import Users
-from auditdeck.events.assembler import Assembler
-from auditdeck.events.event import Event
+from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.event import Event
+from auditdeck.cli.decode import Reading
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import offline_context
+from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.lines import interpreted_lines
+from auditdeck.settings.model import Settings
 from tests.unit.test_documents import mutated
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

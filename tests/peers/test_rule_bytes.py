@@ -15,11 +15,11 @@ from tempfile import mkdtemp
 
 import pytest
 
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.rules import constants as c
+from auditdeck.audit.rules.files import parse_line
+from auditdeck.audit.tables.compare import COMPARE
 from auditdeck.errors import RuleError
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules import constants as c
-from auditdeck.kernel.rules.files import parse_line
-from auditdeck.kernel.tables.compare import COMPARE
 from tests.support.peer import require
 
 FIXED = 4 * (4 + 4 * 64)

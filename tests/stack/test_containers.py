@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from auditdeck.audit.client import AuditSocket
 from auditdeck.eventlog.reader import Reader
-from auditdeck.kernel.netlink import AuditSocket
 from tests.stack.conftest import why_no_docker
 from tests.support.audit import preserved, skip_if
 from tests.support.collector import collector, scoped_rules

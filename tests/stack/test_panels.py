@@ -13,7 +13,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from auditdeck.health import Counters, changes, health_document
+from auditdeck.collector.health import Counters, changes, health_document
 from tests.support import kql
 from tests.support.elasticsearch import elasticsearch
 from tests.support.lens import TOP, Panel, by_counting, by_elasticsearch, panels

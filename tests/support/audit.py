@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 import pytest
 
+from auditdeck.audit.client import AuditSocket, process_alive
+from auditdeck.audit.messages import Status
+from auditdeck.audit.rules.loader import restore_rules
+from auditdeck.collector.session import RESTORED
 from auditdeck.errors import KernelError
-from auditdeck.kernel.messages import Status
-from auditdeck.kernel.netlink import AuditSocket, process_alive
-from auditdeck.kernel.rules.loader import restore_rules
-from auditdeck.kernel.session import RESTORED
 
 IN_CI = bool(os.environ.get("CI"))
 

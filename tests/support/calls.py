@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from auditdeck.kernel.architecture import NUMBER_BY_SYSCALL
+from auditdeck.audit.architecture import NUMBER_BY_SYSCALL
 
 AT_FDCWD = -100
 NOBODY = 0x7FFFFFF0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from auditdeck.assets import asset
-from auditdeck.kernel import architecture
+from auditdeck.audit import architecture
 
 COMMAND = [sys.executable, "-m", "auditdeck"]
 

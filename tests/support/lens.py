@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from auditdeck.provision.bundle import read_bundle, unpacked
+from auditdeck.stack.bundle import read_bundle, unpacked
 from tests.support import kql
 
 TOP = Path(__file__).parent.parent.parent

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditdeck.events.record import type_name
-from auditdeck.kernel.capture import Capture
-from auditdeck.kernel.messages import AUDIT_EOE
-from auditdeck.kernel.netlink import AuditSocket
-from auditdeck.kernel.rules.files import read_rules
-from auditdeck.kernel.rules.loader import load_rules
+from auditdeck.audit.capture import Capture
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.messages import AUDIT_EOE
+from auditdeck.audit.record import type_name
+from auditdeck.audit.rules.files import read_rules
+from auditdeck.audit.rules.loader import load_rules
 
 
 @dataclass

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from auditdeck.cli import cli
+from auditdeck.cli.main import cli
 from auditdeck.errors import AuditdeckError
 
 

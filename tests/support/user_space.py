@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from auditdeck.events.record import TYPE_NUMBERS
-from auditdeck.kernel.netlink import AuditSocket
+from auditdeck.audit.client import AuditSocket
+from auditdeck.audit.record import TYPE_NUMBERS
 
 SSHD = 'exe="/usr/sbin/sshd" hostname={host} addr={host} terminal=ssh res={result}'
 TOOL = 'exe="/usr/sbin/{tool}" hostname=? addr=? terminal=pts/3 res={result}'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from auditdeck.events.assembler import Assembler
-from auditdeck.events.event import Event
-from auditdeck.events.record import Payload
+from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.event import Event
+from auditdeck.audit.record import Payload
 
 SYSCALL, PATH, CWD, PROCTITLE, EOE, USER_LOGIN = 1300, 1302, 1307, 1327, 1320, 1112
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditdeck.provision.bundle import ndjson, packed, read_bundle, unpacked, write_object
+from auditdeck.stack.bundle import ndjson, packed, read_bundle, unpacked, write_object
 from tests.support import kql
 from tests.support.lens import METRICS, OBJECTS, Panel, dashboards, panels
 

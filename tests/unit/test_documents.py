@@ -12,23 +12,23 @@ from pathlib import Path
 import orjson
 import pytest
 
-from auditdeck.commands.decode import Reading
-from auditdeck.documents import meaning
-from auditdeck.documents.context import Context
-from auditdeck.documents.ecs import document
-from auditdeck.documents.fast import Encoder
-from auditdeck.documents.meaning import meanings
-from auditdeck.enrich.addresses import OwnAddresses
-from auditdeck.enrich.containers import Cgroup, Containers
-from auditdeck.enrich.host import Host
-from auditdeck.enrich.network import Network
-from auditdeck.enrich.parents import Parents
-from auditdeck.enrich.proc import Proc
-from auditdeck.enrich.processes import Processes
-from auditdeck.enrich.users import Users
-from auditdeck.events.event import Event
-from auditdeck.kernel.tables.record_types import RECORD_TYPES
-from auditdeck.kernel.tables.syscalls import SYSCALLS
+from auditdeck.audit.event import Event
+from auditdeck.audit.tables.record_types import RECORD_TYPES
+from auditdeck.audit.tables.syscalls import SYSCALLS
+from auditdeck.cli.decode import Reading
+from auditdeck.context.addresses import OwnAddresses
+from auditdeck.context.containers import Cgroup, Containers
+from auditdeck.context.host import Host
+from auditdeck.context.network import Network
+from auditdeck.context.parents import Parents
+from auditdeck.context.proc import Proc
+from auditdeck.context.processes import Processes
+from auditdeck.context.users import Users
+from auditdeck.ecs import normalization
+from auditdeck.ecs.context import Context
+from auditdeck.ecs.document import document
+from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.normalization import meanings
 
 LOG = Path(__file__).parent.parent / "fixtures" / "audit.log"
 GONE = 5_000_000
@@ -218,6 +218,6 @@ def test_every_system_call_and_record_type_has_a_meaning() -> None:
 
 
 def test_no_name_stands_for_two_things() -> None:
-    text = (Path(meaning.__file__).with_name("meaning.yaml")).read_text()
+    text = Path(normalization.__file__).with_name("normalization.yaml").read_text()
     actions = [line.partition(":")[0] for line in text.splitlines() if re.match(r"[a-z]", line)]
     assert len(actions) == len(set(actions))

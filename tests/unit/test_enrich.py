@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.documents.ecs import cut
-from auditdeck.documents.paths import script_of
-from auditdeck.enrich.containers import Containers, Docker, describe, open_containers
-from auditdeck.enrich.executions import Executions
-from auditdeck.enrich.labels import LabelRule, Labels
-from auditdeck.enrich.parents import Parents
-from auditdeck.enrich.proc import Proc
-from auditdeck.enrich.processes import Processes
-from auditdeck.enrich.users import Users
+from auditdeck.context.containers import Containers, Docker, describe, open_containers
+from auditdeck.context.executions import Executions
+from auditdeck.context.labels import LabelRule, Labels
+from auditdeck.context.parents import Parents
+from auditdeck.context.proc import Proc
+from auditdeck.context.processes import Processes
+from auditdeck.context.users import Users
+from auditdeck.ecs.document import cut
+from auditdeck.ecs.paths import script_of
 
 ID = "0f" * 32
 OTHER = "e1" * 32

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from auditdeck.events.fields import arguments, fields, title
-from auditdeck.events.record import read_line, record_of
-from auditdeck.events.sockaddr import parse
+from auditdeck.audit.fields import arguments, fields, title
+from auditdeck.audit.record import read_line, record_of
+from auditdeck.audit.sockaddr import parse
 
 
 def test_numbers_words_and_quoted_text() -> None:

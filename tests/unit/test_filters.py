@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from auditdeck.config import Filter
-from auditdeck.enrich.users import Users
+from auditdeck.audit.event import Event
+from auditdeck.collector.filters import Filters, make_filters
+from auditdeck.context.users import Users
 from auditdeck.errors import SettingsError
-from auditdeck.events.event import Event
-from auditdeck.filters import Filters, make_filters
+from auditdeck.settings.model import Filter
 
 STAMP = b"1700000000.123:7"
 HEAD = b"audit(" + STAMP + b"): "

@@ -12,14 +12,14 @@ from typing import Any
 import orjson
 import pytest
 
-from auditdeck.config import Form
-from auditdeck.documents.fast import Encoder
-from auditdeck.documents.fluentd import Fluentd, fluentd
-from auditdeck.documents.goaudit import GoAudit, go_audit
-from auditdeck.documents.original import CALL, OfOriginal, place_of
-from auditdeck.enrich.users import Users
-from auditdeck.events.event import Event
-from auditdeck.outputs.forms import encoder
+from auditdeck.audit.event import Event
+from auditdeck.context.users import Users
+from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.original import CALL, OfOriginal, place_of
+from auditdeck.outputs.formats.encode import encoder
+from auditdeck.outputs.formats.fluentd import Fluentd, fluentd
+from auditdeck.outputs.formats.goaudit import GoAudit, go_audit
+from auditdeck.settings.model import Form
 from tests.unit.test_documents import context, events, mutated
 
 __all__ = ["events"]
@@ -124,7 +124,7 @@ def test_names_that_change_are_written_anew(
     made = GoAudit(users)
     assert "root" in json.loads(made.encode(line))["uid_map"].values()
     (tmp_path / "passwd").write_text("admin:x:0:0::/root:/bin/sh\n")
-    monkeypatch.setattr("auditdeck.enrich.users.CHECK_INTERVAL", 0)
+    monkeypatch.setattr("auditdeck.context.users.CHECK_INTERVAL", 0)
     assert "admin" in json.loads(made.encode(line))["uid_map"].values()
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.commands.decode import Reading
-from auditdeck.events.assembler import Assembler
-from auditdeck.events.event import Event, Packed
-from auditdeck.events.record import Payload
-from auditdeck.kernel.capture import Slots
-from auditdeck.kernel.libc import libc
-from auditdeck.native import LIBRARY, Native, native
+from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.capture import Slots
+from auditdeck.audit.event import Event, Packed
+from auditdeck.audit.ext import LIBRARY, Native, native
+from auditdeck.audit.record import Payload
+from auditdeck.cli.decode import Reading
+from auditdeck.libc import libc
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 LOGS = sorted(FIXTURES.glob("*.log"))

@@ -17,19 +17,19 @@ from typing import Any
 
 import pytest
 
-from auditdeck.config import FileOutput, GelfOutput, Settings, Size, SyslogOutput, read_settings
-from auditdeck.documents.fluentd import fluentd
-from auditdeck.documents.goaudit import go_audit
-from auditdeck.enrich.users import Users
+from auditdeck.context.users import Users
 from auditdeck.errors import SettingsError
 from auditdeck.eventlog.writer import Writer
 from auditdeck.outputs import file as file_output
-from auditdeck.outputs.forms import encoder, same
+from auditdeck.outputs.formats.encode import encoder, same
+from auditdeck.outputs.formats.fluentd import fluentd
+from auditdeck.outputs.formats.goaudit import go_audit
 from auditdeck.outputs.gelf import CHUNK
 from auditdeck.outputs.gelf import GelfOutput as Gelf
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.syslog import SyslogOutput as Syslog
-from auditdeck.provision.certificates import make_authority
+from auditdeck.settings.model import FileOutput, GelfOutput, Settings, Size, SyslogOutput, read_settings
+from auditdeck.stack.certificates import make_authority
 
 ORIGINAL = "\n".join(
     [

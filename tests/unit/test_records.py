@@ -8,11 +8,11 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditdeck.events import sockaddr
-from auditdeck.events.fields import ENCODED, raw_arguments, raw_fields, title
-from auditdeck.events.record import milliseconds, read_line, record_of, serial, type_name
-from auditdeck.events.redaction import encoded, encoded_arguments
-from auditdeck.kernel.tables.record_types import RECORD_TYPES
+from auditdeck.audit import sockaddr
+from auditdeck.audit.fields import ENCODED, raw_arguments, raw_fields, title
+from auditdeck.audit.record import milliseconds, read_line, record_of, serial, type_name
+from auditdeck.audit.tables.record_types import RECORD_TYPES
+from auditdeck.ecs.redaction import encoded, encoded_arguments
 
 NUMBERS = st.integers(0, 2**64 - 1).map(lambda value: str(value).encode())
 HEXADECIMAL = st.integers(0, 2**64 - 1).map(lambda value: b"%x" % value)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditdeck.audit.event import Event
+from auditdeck.audit.fields import arguments, raw_arguments, raw_fields
+from auditdeck.ecs.redaction import EXECVE, PROCTITLE, USER_CMD, Redactor, encoded, encoded_arguments, redactor
 from auditdeck.errors import SettingsError
-from auditdeck.events.event import Event
-from auditdeck.events.fields import arguments, raw_arguments, raw_fields
-from auditdeck.events.redaction import EXECVE, PROCTITLE, USER_CMD, Redactor, encoded, encoded_arguments, redactor
 
 X = "[redacted]"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from auditdeck.collector.health import Counters, changes, health_document
 from auditdeck.eventlog.segment import segment_path
 from auditdeck.eventlog.writer import Writer, compress
-from auditdeck.health import Counters, changes, health_document
-from auditdeck.store.compaction import compact, parquet_path
+from auditdeck.query.compaction import compact, parquet_path
 from tests.support.run import auditdeck
 
 NAUGHTY = '\x1b[31m<script>alert("x")</script>\n=1+1'

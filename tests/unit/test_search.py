@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from auditdeck.eventlog.writer import Writer, compress
-from auditdeck.search.formats import cell, harmless
-from auditdeck.search.moments import local_moment
+from auditdeck.query.formats import cell, harmless
+from auditdeck.query.times import local_moment
 from tests.support.run import auditdeck
 
 NOW = datetime(2026, 11, 24, 13, 45, 30).astimezone()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from auditdeck.assets import asset
-from auditdeck.config import Settings, convert, duration, read_settings, size
 from auditdeck.errors import SettingsError
+from auditdeck.settings.model import Settings, convert, duration, read_settings, size
 
 
 def test_the_commented_file_says_the_defaults() -> None:

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import orjson
 from isal import igzip
 
-from auditdeck.config import ElasticsearchOutput as Settings
-from auditdeck.enrich.addresses import own_addresses
+from auditdeck.context.addresses import own_addresses
 from auditdeck.errors import SettingsError
 from auditdeck.eventlog.reader import Position, Reader
-from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.output import IDLE, Output
+from auditdeck.settings.model import ElasticsearchOutput as Settings
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from isal import igzip
 
-from auditdeck.config import FileOutput as Settings
 from auditdeck.errors import SettingsError
-from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
+from auditdeck.settings.model import FileOutput as Settings
 
 
 class FileOutput(LineOutput):

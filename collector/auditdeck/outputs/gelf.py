@@ -9,11 +9,11 @@ from pathlib import Path
 
 import orjson
 
-from auditdeck.config import GelfOutput as Settings
 from auditdeck.errors import SettingsError
-from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
+from auditdeck.settings.model import GelfOutput as Settings
 
 CHUNK, CHUNKS = 1420, 128
 MAGIC = b"\x1e\x0f"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditdeck.config import Form, Settings
-from auditdeck.enrich.users import Users
-from auditdeck.outputs.forms import Encode, encoder
+from auditdeck.context.users import Users
+from auditdeck.outputs.formats.encode import Encode, encoder
 from auditdeck.outputs.output import Output
+from auditdeck.settings.model import Form, Settings
 
 
 def open_outputs(settings: Settings, users: Users) -> list[Output]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 
-from auditdeck.config import SyslogOutput as Settings
-from auditdeck.outputs.forms import Encode
+from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
+from auditdeck.settings.model import SyslogOutput as Settings
 
 PREFIX = b'{"@timestamp":"'
 

@@ -6,8 +6,8 @@ from html import escape
 from typing import Any
 
 from auditdeck import __version__
+from auditdeck.query.answers import Question, counted, losses
 from auditdeck.report import charts
-from auditdeck.report.answers import Question, counted, losses
 from auditdeck.report.visible import visible
 
 ROWS = 15

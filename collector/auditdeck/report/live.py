@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from auditdeck.pipeline import Pipeline
-from auditdeck.report.answers import counted
+from auditdeck.collector.pipeline import Pipeline
+from auditdeck.query.answers import counted
 from auditdeck.report.terminal import bar, safe
 
 TOP = 8

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditdeck.report.answers import Question, counted, losses
+from auditdeck.query.answers import Question, counted, losses
 from auditdeck.report.visible import visible
 
 TOP = 10

@@ -1,0 +1,1 @@
+"""What the kernel's audit subsystem says: its socket, rules, records and events."""

@@ -1,0 +1,84 @@
+"""One audit rule and its form in the kernel, `struct audit_rule_data` of linux/audit.h."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from auditdeck.audit.messages import audit_rule_data
+from auditdeck.audit.rules import constants as c
+
+WORDS = struct.Struct("=64I")
+ALL_SYSCALLS = (1 << c.SYSCALL_LIMIT) - 1
+
+
+class Field(NamedTuple):
+    """One condition: numbers are unsigned 32-bit as the kernel has them, strings are text (os.fsdecode)."""
+
+    field: int
+    operator: int
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`flags` is the list (and FILTER_PREPEND), `syscalls` a bit mask over system call numbers."""
+
+    flags: int
+    action: int
+    fields: tuple[Field, ...]
+    syscalls: int = 0
+
+    @property
+    def list(self) -> int:
+        return self.flags & c.FILTER_MASK
+
+    def to_bytes(self) -> bytes:
+        fields, values, operators, strings = [], [], [], b""
+        for field, operator, value in self.fields:
+            fields.append(field)
+            operators.append(operator)
+            if isinstance(value, str):
+                encoded = os.fsencode(value)
+                strings += encoded
+                values.append(len(encoded))
+            else:
+                values.append(value & c.UNSET)
+        message = audit_rule_data()
+        message.update(
+            flags=self.flags,
+            action=self.action,
+            field_count=len(fields),
+            mask=WORDS.unpack(self.syscalls.to_bytes(WORDS.size, "little")),
+            fields=padded(fields),
+            values=padded(values),
+            fieldflags=padded(operators),
+            buflen=len(strings),
+        )
+        message.header = None
+        message.encode()
+        return bytes(message.data) + strings
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Rule:
+        raw = audit_rule_data().read(data[: audit_rule_data.SIZE])
+        strings = data[audit_rule_data.SIZE :]
+        fields = []
+        offset = 0
+        for number, operator, value in zip(
+            raw["fields"][: raw["field_count"]], raw["fieldflags"], raw["values"], strict=False
+        ):
+            if number in c.STRING_FIELDS:
+                text = os.fsdecode(strings[offset : offset + value])
+                offset += value
+                fields.append(Field(number, operator & c.OPERATOR_MASK, text))
+            else:
+                fields.append(Field(number, operator & c.OPERATOR_MASK, value))
+        syscalls = int.from_bytes(WORDS.pack(*raw["mask"]), "little")
+        return cls(raw["flags"], raw["action"], tuple(fields), syscalls)
+
+
+def padded(values: list[int]) -> tuple[int, ...]:
+    return tuple(values + [0] * (c.MAX_FIELDS - len(values)))

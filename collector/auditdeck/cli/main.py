@@ -1,0 +1,70 @@
+"""`auditdeck`: the commands, and the options that all of them share."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from auditdeck import __version__
+from auditdeck.errors import AuditdeckError
+
+COMMANDS = {
+    "run": "collect from this host's kernel",
+    "report": "how many outbound TCP connections, and by whom",
+    "search": "find events, with ausearch's options",
+    "status": "the kernel's audit state and the collector's counters",
+    "doctor": "check what usually goes wrong, and say how to mend it",
+    "decode": "an audit log as JSON documents",
+    "import": "put old audit logs into the event log",
+    "rules": "check, load, list and delete audit rules",
+    "provision": "set up the stack: secrets, Elasticsearch, Kibana",
+}
+
+
+class Commands(click.Group):
+    """Imports a command only when it is called: `run` starts without what `report` needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"auditdeck.cli.{cmd_name.replace('import', 'import_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="auditdeck")
+def cli() -> None:
+    """Who opened which outbound TCP connections on this host, from the kernel's audit subsystem.
+
+    Begin with `auditdeck run`, and ask `auditdeck report`.
+    """
+
+
+def main() -> None:
+    """Runs a command; errors are one sentence each, with what to do."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except AuditdeckError as error:
+        click.echo(f"auditdeck: {error}", err=True)
+        if error.hint:
+            click.echo(f"           {error.hint}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

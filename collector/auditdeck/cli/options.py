@@ -1,0 +1,69 @@
+"""Options that every command shares."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from auditdeck.settings.model import Settings, read_settings
+
+
+@dataclass(slots=True)
+class Shared:
+    """The settings with the options applied, and how to speak."""
+
+    settings: Settings
+    json: bool
+    quiet: bool
+    config: Path | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.settings.data_dir)
+
+    def say(self, text: str) -> None:
+        """A remark, on standard error; nothing with --quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds -c/--config, --data-dir, --json and --quiet, and passes them on as one `Shared`."""
+    return with_shared(function, ("-c", "--config"))
+
+
+def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> Callable[..., Any]:
+    """As `shared`, for a command in which -c means something else."""
+
+    @click.option(
+        *config_names,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Settings file (default: /etc/auditdeck/auditdeck.yaml).",
+    )
+    @click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where events are kept (default: /var/lib/auditdeck).",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @click.option("--quiet", "-q", is_flag=True, help="Print nothing but results and errors.")
+    @functools.wraps(function)
+    def wrapper(config: Path | None, data_dir: Path | None, as_json: bool, quiet: bool, **options: Any) -> Any:
+        settings = read_settings(config)
+        if data_dir is not None:
+            settings.data_dir = str(data_dir)
+        return function(Shared(settings, as_json, quiet, config), **options)
+
+    return wrapper
+
+
+def print_json(value: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,155 @@
+"""`auditdeck report`: the two answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditdeck.cli.options import Shared, print_json, shared
+from auditdeck.query.answers import Question, ask
+from auditdeck.settings.model import duration
+
+
+class Moment(click.ParamType[datetime]):
+    """A point in time: 7d (ago), 2026-11-23, 2026-11-23T12:00:00Z, now, today, yesterday; without a zone UTC."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        now = datetime.now(UTC)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        words = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
+        if text in words:
+            return words[text]
+        try:
+            return now - timedelta(seconds=duration(text))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r} is no time: 7d, 12h, today, 2026-11-23 or 2026-11-23T12:00:00Z are", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+COUNTED = "\0"
+"""What --user and --host without a name stand for."""
+
+REPORTS = (
+    "auth", "login", "executable", "comm", "syscall", "key", "file", "terminal", "pid", "event", "anomaly", "response",
+    "avc", "mac", "mods", "config-changes", "crypto", "integrity", "virt",
+)  # fmt: skip
+PREFIX = "by_"
+
+
+def aureport_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name in reversed(REPORTS):
+        words = name.replace("-", " ")
+        option = click.option(f"--{name}", PREFIX + name.replace("-", "_"), is_flag=True, help=f"Report by {words}.")
+        function = option(function)
+    return function
+
+
+def counted(name: str, text: str) -> Callable[[Any], Any]:
+    """An option that filters by a name, and without one asks for a report."""
+    return click.option(name, is_flag=False, flag_value=COUNTED, metavar="[NAME]", help=text)
+
+
+@click.command("report")
+@click.option(
+    "--since",
+    type=Moment(),
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="From when on: 7d, 12h, today, 2026-11-23, or RFC 3339.",
+)
+@click.option("--until", type=Moment(), default="now", show_default=True, metavar="TIME", help="Up to when.")
+@click.option(
+    "--host",
+    is_flag=False,
+    flag_value=COUNTED,
+    metavar="[NAME]",
+    help="Only this host; without a name: a report by remote host.",
+)
+@click.option(
+    "--user",
+    is_flag=False,
+    flag_value=COUNTED,
+    metavar="[NAME]",
+    help="Only this user (name, or number where it has none); without a name: a report by login user.",
+)
+@click.option("--process", help="Only this executable (path or last part of it) or process name.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write one self-contained HTML page.",
+)
+@aureport_options
+@click.option("--summary", is_flag=True, help="Counts instead of single events; alone: the totals of everything.")
+@click.option("--failed", is_flag=True, help="In these reports only what failed.")
+@click.option("--success", is_flag=True, help="In these reports only what succeeded.")
+@click.option("-if", "--input", "logs", multiple=True, metavar="FILE", help="These reports from a log of auditd.")
+@shared
+def command(
+    shared: Shared,
+    since: datetime,
+    until: datetime,
+    host: str | None,
+    user: str | None,
+    process: str | None,
+    html: Path | None,
+    summary: bool,
+    failed: bool,
+    success: bool,
+    logs: tuple[str, ...],
+    **kinds: bool,
+) -> None:
+    """How many outbound TCP connections were made, and which users and processes made them, in what proportion.
+
+    With --auth, --login, --executable and the like, or --summary: the reports of aureport(8) instead. Works while a
+    collector runs. All times are UTC.
+    """
+    if since >= until:
+        raise click.UsageError("--since must be before --until")
+    chosen = [name.removeprefix(PREFIX).replace("_", "-") for name, wanted in kinds.items() if wanted]
+    chosen += [name for name, value in (("host", host), ("user", user)) if value == COUNTED]
+    if chosen or summary or logs:
+        from auditdeck.cli.summaries import Wish, print_summaries
+
+        if len(chosen) > 1:
+            raise click.UsageError(f"one report at a time: --{chosen[0]} or --{chosen[1]}")
+        names = {name: value for name, value in (("host", host), ("user", user)) if value not in (None, COUNTED)}
+        # A log is older than the default window, so it is looked at as a whole.
+        window = None if logs and since_is_default() else (since, until)
+        print_summaries(shared, Wish((chosen or [""])[0], summary, failed, success, window, logs, **names))
+        return
+    print_report(shared, Question(since, until, host, user, process), html)
+
+
+def since_is_default() -> bool:
+    source = click.get_current_context().get_parameter_source("since")
+    return source == click.core.ParameterSource.DEFAULT
+
+
+def print_report(shared: Shared, question: Question, html: Path | None = None) -> None:
+    answer = ask(shared.data_dir, question)
+    if html is not None:
+        from auditdeck.report.html import page
+
+        html.write_text(page(answer, question))
+        shared.say(f"wrote {html}")
+    if shared.json:
+        print_json(answer)
+    elif html is None:
+        from auditdeck.report.terminal import show
+
+        show(answer, question)

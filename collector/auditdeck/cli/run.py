@@ -1,0 +1,132 @@
+"""`auditdeck run`: collect until stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from auditdeck.audit.rules.files import Statement, parse_line, read_rules
+from auditdeck.cli.options import Shared, shared
+from auditdeck.collector.pipeline import Pipeline
+from auditdeck.errors import AuditdeckError
+
+logger = logging.getLogger("auditdeck")
+LOG_INTERVAL = 60.0
+
+
+@click.command("run")
+@click.option(
+    "--rules",
+    "rule_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="More audit rules: a file, or a directory of *.rules (can be given more than once).",
+)
+@click.option("--no-default-rules", is_flag=True, help="Load only the rules that are named.")
+@click.option(
+    "--mode",
+    type=click.Choice(["auto", "unicast", "multicast"]),
+    help="Be the audit daemon (unicast), listen beside it (multicast), or see (auto).",
+)
+@click.option("--take-over", is_flag=True, help="End another audit daemon that is running, and take its place.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop by itself after so many seconds.")
+@click.option("--report", "show_report", is_flag=True, help="Show the report of what was seen when it ends.")
+@shared
+def command(
+    shared: Shared,
+    rule_files: tuple[Path, ...],
+    no_default_rules: bool,
+    mode: str | None,
+    take_over: bool,
+    seconds: float | None,
+    show_report: bool,
+) -> None:
+    """Collect connections and commands from this host's kernel into the event log.
+
+    Needs root, or CAP_AUDIT_CONTROL, CAP_AUDIT_READ and CAP_SYS_PTRACE, in the host's pid namespace. What it changes in
+    the kernel (rules, settings) is put back when it ends.
+    """
+    settings = shared.settings
+    if no_default_rules:
+        settings.rules.default = False
+    if mode:
+        settings.kernel.mode = mode  # type: ignore[assignment]
+    if take_over:
+        settings.kernel.take_over = True
+    logging.basicConfig(
+        level=logging.ERROR if shared.quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    # Elastic's client logs every request.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
+    statements += read([Path(file) for file in settings.rules.files] + list(rule_files))
+    pipeline = Pipeline(settings, statements)
+    live = sys.stderr.isatty() and not shared.quiet and not shared.json
+    began = datetime.now(UTC)
+    signal.signal(signal.SIGTERM, lambda *_: pipeline.ended.set())
+    signal.signal(signal.SIGINT, lambda *_: pipeline.ended.set())
+    pipeline.start()
+    try:
+        if live:
+            from auditdeck.report.live import show
+
+            show(pipeline, seconds)
+        else:
+            logger.info("collecting (%s), events in %s", pipeline.mode, settings.data_dir)
+            wait(pipeline, seconds)
+    finally:
+        pipeline.stop()
+    if pipeline.failure is not None:
+        if isinstance(pipeline.failure, AuditdeckError):
+            raise pipeline.failure
+        sys.exit(1)
+    logger.info("stopped: %s", summary(pipeline))
+    if show_report:
+        from auditdeck.cli.report import print_report
+        from auditdeck.query.answers import Question
+
+        print_report(shared, Question(began, datetime.now(UTC)))
+
+
+def read(files: list[Path]) -> list[Statement]:
+    statements, errors = read_rules(files)
+    if errors:
+        raise errors[0]
+    return statements
+
+
+def read_lines(lines: list[str], where: str) -> list[Statement]:
+    """Rules of the settings; the number in an error is that of the rule."""
+    found = [parse_line(line, where, number) for number, line in enumerate(lines, 1)]
+    return [statement for statement in found if statement is not None]
+
+
+def wait(pipeline: Pipeline, seconds: float | None) -> None:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    logged = time.monotonic()
+    while not pipeline.ended.is_set():
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return
+        if now - logged >= LOG_INTERVAL:
+            logger.info("%s", summary(pipeline))
+            logged = now
+        pipeline.ended.wait(1.0 if deadline is None else max(0.0, min(1.0, deadline - now)))
+
+
+def summary(pipeline: Pipeline) -> str:
+    counts = pipeline.counters
+    text = f"{counts.events:,} events, {counts.documents:,} documents"
+    for name in ("lost", "gaps", "overruns", "dropped", "damaged", "incomplete"):
+        value = getattr(counts, name)
+        if value:
+            text += f", {value:,} {name}"
+    return text

@@ -1,0 +1,207 @@
+"""`auditdeck search`: ausearch(8) for the event log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import click
+
+from auditdeck.audit.tables.errors import ERRORS
+from auditdeck.audit.tables.syscalls import SYSCALLS
+from auditdeck.cli.options import Shared, with_shared
+from auditdeck.context.users import Users
+from auditdeck.query import search as q
+from auditdeck.query.formats import COLUMNS, row, shower
+from auditdeck.query.sources import find
+from auditdeck.query.times import WORDS, local_moment
+
+FORMATS = ("raw", "default", "interpret", "csv", "text", "json")
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\Z")
+DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}\Z|\d{4}-\d{2}-\d{2}\Z")
+ROLES: dict[str, tuple[str, ...]] = {
+    "uid_all": ("", "effective", "saved", "filesystem", "audit"),
+    "uid": ("",),
+    "uid_effective": ("effective",),
+    "login": ("audit",),
+    "gid_all": ("", "effective", "saved", "filesystem"),
+    "gid": ("",),
+    "gid_effective": ("effective",),
+}
+
+
+class Search(click.Command):
+    """Takes a time as ausearch does: as a date and a time of day, two words."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        made: list[str] = []
+        for word in args:
+            if CLOCK.match(word) and len(made) > 1 and DATE.match(made[-1]) and made[-2] in TIMES:
+                made[-1] += f" {word}"
+            else:
+                made.append(word)
+        return super().parse_args(ctx, made)
+
+
+HOSTS = ["source.ip", "source.address", "destination.ip", "server.ip", "auditd.data.hostname", "auditd.data.addr"]
+TIMES = ("-ts", "--start", "-te", "--end")
+
+
+def option(*names: str, **more: Any) -> Callable[[Any], Any]:
+    return click.option(*names, **{"metavar": "VALUE", **more})
+
+
+def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
+    return with_shared(function, ("--config",))
+
+
+@click.command("search", cls=Search)
+@option("-a", "--event", help="Serial number.")
+@option("--arch", help="Architecture: x86_64, i386, aarch64, b64 …")
+@option("-c", "--comm", "comm", help="Process name (part of it).")
+@option("-e", "--exit", "exit_code", help="Result of the system call: number or errno's name.")
+@option("-f", "--file", "file", help="Name of a file or unix socket (part of it).")
+@option("-ga", "--gid-all", "gid_all", help="Group in any role, by number or name.")
+@option("-gi", "--gid", "gid", help="Group.")
+@option("-ge", "--gid-effective", "gid_effective", help="Effective group.")
+@option("-hn", "--host", "host", help="Host in the event (address or name).")
+@option("-i", "--interpret", "interpret", is_flag=True, help="Spell numbers out.", metavar=None)
+@option(
+    "-if",
+    "--input",
+    "logs",
+    multiple=True,
+    metavar="FILE",
+    help="A log of auditd instead of the event log (can be repeated).",
+)
+@option("-k", "--key", help="Key of a rule (part of it).")
+@option("-m", "--message", "message", help="Record types, with commas; ALL.")
+@option("-n", "--node", help="The host that recorded it.")
+@option("-p", "--pid", help="Process id.")
+@option("-pp", "--ppid", "ppid", help="Parent's process id.")
+@option("-r", "--raw", "raw", is_flag=True, help="Records as they came.", metavar=None)
+@option("-sc", "--syscall", "syscall", help="System call, by name or number.")
+@option("--session", help="Login session.")
+@option("-sv", "--success", "success", type=click.Choice(["yes", "no"]), help="Whether it succeeded.", metavar=None)
+@option("-te", "--end", "end", metavar="TIME", help="Up to when.")
+@option("-ts", "--start", "start", metavar="TIME", help=f"From when on: {WORDS}, a date, a time, or both.")
+@option("-tm", "--terminal", "terminal", help="Terminal.")
+@option("-ua", "--uid-all", "uid_all", help="User in any role (also at login), by number or name.")
+@option("-ue", "--uid-effective", "uid_effective", help="Effective user.")
+@option("-ui", "--uid", "uid", help="User.")
+@option("-ul", "--loginuid", "login", help="User at login; -1 or unset for none.")
+@option("-w", "--word", "whole", is_flag=True, help="Texts must match as a whole.", metavar=None)
+@option("-x", "--executable", "executable", help="Executable (part of its path).")
+@option("--container", help="Container, by id (or its beginning) or name.")
+@option("--format", "form", type=click.Choice(FORMATS), help="How to show events.", metavar=None)
+@option("--just-one", is_flag=True, help="Stop after the first.", metavar=None)
+@without_c
+def command(shared: Shared, **given: Any) -> int:
+    """Find events in the event log (or, with -if, in logs of auditd), with ausearch's options.
+
+    All conditions must hold. Exit status 1 if nothing was found.
+    """
+    try:
+        query = make_query(given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    form = "json" if shared.json else given["form"] or chosen(given)
+    events = find(shared.settings, query, given["logs"])
+    show = shower(form, Users())
+    found = 0
+    for event in islice(events, 1) if given["just_one"] else events:
+        if not found and form == "csv":
+            click.echo(row(COLUMNS))
+        found += 1
+        for line in show(event):
+            click.echo(line)
+    if not found:
+        shared.say("<no matches>")
+    return 0 if found else 1
+
+
+def chosen(given: dict[str, Any]) -> str:
+    if given["raw"]:
+        return "raw"
+    if given["interpret"]:
+        return "interpret"
+    # Records are there for logs; the event log keeps them only if it was asked to.
+    return "default" if given["logs"] else "text"
+
+
+def make_query(given: dict[str, Any]) -> q.Query:
+    """Raises ValueError with what is wrong."""
+    since, until = (local_moment(given[name]) if given[name] else None for name in ("start", "end"))
+    made = q.Query(since, until)
+    whole = given["whole"]
+    add = made.conditions.append
+    for name, path in (("event", "auditd.sequence"), ("pid", "process.pid"), ("ppid", "process.parent.pid"),
+                       ("session", "auditd.session"), ("node", "host.name")):  # fmt: skip
+        if given[name]:
+            unset = name == "session" and given[name] in ("-1", "4294967295")
+            add(q.exact("unset" if unset else given[name], path))
+    for name, paths in (
+        ("comm", ["process.name"]), ("executable", ["process.executable", "auditd.data.exe"]),
+        ("terminal", ["auditd.data.tty", "auditd.data.terminal"]),
+        ("host", HOSTS),
+    ):  # fmt: skip
+        if given[name]:
+            add(q.text_condition(given[name], whole, texts(paths)))
+    if given["file"]:
+        add(q.text_condition(given["file"], whole, q.Event.names))
+    if given["key"]:
+        add(q.text_condition(given["key"], whole, q.Event.keys))
+    if given["message"]:
+        add(q.message_types(given["message"]))
+    for name, roles in ROLES.items():
+        if given[name]:
+            add((q.group if name.startswith("g") else q.user)(given[name], *roles))
+    if given["success"]:
+        add(q.outcome(given["success"]))
+    if given["syscall"]:
+        add(q.exact(syscall(given["syscall"]), "auditd.data.syscall"))
+    if given["arch"]:
+        from auditdeck.audit.architecture import by_name
+
+        arch = by_name(given["arch"])
+        if arch is None:
+            raise ValueError(f"{given['arch']!r} is no architecture")
+        add(q.exact(arch, "auditd.data.arch"))
+    if given["exit_code"]:
+        add(q.exact(exit_name(given["exit_code"]), "auditd.data.exit"))
+    if given["container"]:
+        add(container(given["container"]))
+    return made
+
+
+def texts(paths: list[str]) -> Callable[[q.Event], Iterator[str]]:
+    return lambda event: (str(value) for path in paths if (value := event.get(path)))
+
+
+def container(value: str) -> q.Condition:
+    def condition(event: q.Event) -> bool:
+        identity = str(event.get("container.id"))
+        return event.get("container.name") == value or (bool(identity) and identity.startswith(value))
+
+    return condition
+
+
+def syscall(value: str) -> str:
+    from auditdeck.audit.architecture import native
+
+    name = SYSCALLS.get(native(), {}).get(int(value), "") if value.isdigit() else value
+    if not any(name in table.values() for table in SYSCALLS.values()):
+        raise ValueError(f"{value!r} is no system call")
+    return name
+
+
+def exit_name(value: str) -> str:
+    """As documents have it: a number, or the errno's name for a negative one."""
+    if re.fullmatch(r"-?\d+", value):
+        return ERRORS.get(-int(value), value) if int(value) < 0 else value
+    name = value.removeprefix("-").upper()
+    if name not in ERRORS.values():
+        raise ValueError(f"{value!r} is no result: a number, or an errno such as EACCES")
+    return name

@@ -1,0 +1,81 @@
+"""`auditdeck status`: the kernel's audit state and the collector's counters."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from auditdeck.audit.client import AuditSocket, process_alive
+from auditdeck.cli.options import Shared, print_json, shared
+from auditdeck.collector.health import read_status
+from auditdeck.errors import KernelError
+
+ENABLED = {0: "off", 1: "on", 2: "on, locked until the next boot"}
+FAILURE = {0: "silent", 1: "printk", 2: "panic"}
+EXPLAINED = {
+    "enabled": ENABLED,
+    "failure": FAILURE,
+}
+
+
+@click.command("status")
+@shared
+def command(shared: Shared) -> int:
+    """Show the kernel's audit state and the counters of the collector that writes the data directory.
+
+    Exit status 3 if no collector runs; with --quiet that is all it says.
+    """
+    kernel = kernel_state()
+    collector = collector_state(shared)
+    if shared.json:
+        print_json({"kernel": kernel, "collector": collector})
+    elif not shared.quiet:
+        console = Console(highlight=False)
+        console.print(table("Kernel", kernel))
+        console.print(table("Collector", flat(collector)))
+        if collector.get("filters"):
+            console.print(table("Events by filter", collector["filters"]))
+        for name, counts in collector.get("outputs", {}).items():
+            console.print(table(f"Output {name}", counts))
+    return 0 if collector["running"] else 3
+
+
+def kernel_state() -> dict[str, Any]:
+    try:
+        with AuditSocket() as audit:
+            state: dict[str, Any] = asdict(audit.status())
+            state["rules"] = len(audit.rules())
+    except KernelError as error:
+        return {"error": f"{error} ({error.hint})"}
+    return state
+
+
+def collector_state(shared: Shared) -> dict[str, Any]:
+    status = read_status(shared.data_dir / "status.json")
+    if status is None:
+        return {"running": False, "data_dir": str(shared.data_dir)}
+    running = process_alive(status["pid"]) and time.time() - status["time"] < 30
+    return {"running": running, "data_dir": str(shared.data_dir), **status}
+
+
+def flat(collector: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in collector.items() if name not in ("counters", "filters", "outputs", "time")}
+    return {**shown, **collector.get("counters", {})}
+
+
+def table(title: str, values: dict[str, Any]) -> Table:
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False)
+    shown.add_column(style="dim", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, value in values.items():
+        text = EXPLAINED.get(name, {}).get(value) or (
+            f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and name != "pid" else str(value)
+        )
+        bad = name in ("lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
+        shown.add_row(name.replace("_", " "), text, style="red" if bad else None)
+    return shown

@@ -1,0 +1,1 @@
+"""The running collector: from the kernel to the event log."""

@@ -1,0 +1,155 @@
+"""Being there: how auditdeck takes its place in the kernel's audit subsystem, and leaves it as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from auditdeck.audit.capture import Capture
+from auditdeck.audit.client import AuditSocket, daemon_running, process_alive
+from auditdeck.audit.messages import Status
+from auditdeck.audit.rules.files import Statement
+from auditdeck.audit.rules.loader import Loaded, load_rules, restore_rules
+from auditdeck.errors import DaemonRunning, KernelError, NotPermitted, RulesLocked
+
+Mode = Literal["auto", "unicast", "multicast"]
+RESTORED = ("enabled", "failure", "rate_limit", "backlog_limit", "backlog_wait_time")
+PATIENCE = 10.0
+
+
+class Session:
+    """Opens the audit socket in the wanted mode, loads rules, and puts everything back on `close`.
+
+    What was found is written to `state` first, so that the next start after a crash still knows what to put back.
+    """
+
+    def __init__(
+        self, state: Path, *, receive_buffer: int, mode: Mode = "auto", take_over: bool = False, compiled: bool = True
+    ) -> None:
+        self.state = state
+        self.compiled = compiled
+        self.receive_buffer = receive_buffer
+        self.mode = mode
+        self.take_over = take_over
+        self.notes: list[str] = []
+        self.control = AuditSocket()
+        self.found = self.control.status()
+        self.found_rules: list[bytes] = []
+        self.capture: Capture | None = None
+        self.changed = False
+
+    @property
+    def locked(self) -> bool:
+        return self.found.locked
+
+    def open(self, settings: dict[str, int]) -> Capture:
+        """Starts to receive; `settings` as in `AuditSocket.set`, for unicast mode."""
+        self.remember()
+        multicast = self.choose()
+        self.capture = Capture(receive_buffer=self.receive_buffer, multicast=multicast, compiled=self.compiled)
+        self.changed = True
+        if multicast:
+            if not self.found.enabled:
+                self.control.set(enabled=1)
+            return self.capture
+        wanted = {} if self.locked else {"enabled": 1, **settings}
+        if self.locked:
+            self.notes.append("the kernel's audit rules are locked (-e 2): its rules and settings stay as they are")
+        try:
+            self.capture.register(self.control, **wanted)
+        except DaemonRunning as error:
+            if not self.take_over:
+                raise
+            self.end_daemon(error.pid)
+            self.capture.register(self.control, **wanted)
+        return self.capture
+
+    def choose(self) -> bool:
+        """Whether to listen beside another daemon."""
+        pid = self.found.pid
+        other = pid if pid and pid != os.getpid() and process_alive(pid) else 0
+        if pid and not other:
+            self.notes.append(f"the audit daemon with pid {pid} is gone: taking its place")
+        if self.mode == "multicast":
+            return True
+        if not other:
+            return False
+        if self.mode == "auto" and not self.take_over:
+            self.notes.append(f"{daemon_running(other)}: listening beside it (multicast)")
+            return True
+        if not self.take_over:
+            raise daemon_running(other)
+        self.end_daemon(other)
+        return False
+
+    def end_daemon(self, pid: int) -> None:
+        """Asks another daemon to end (SIGTERM) and waits until it has."""
+        self.notes.append(f"{daemon_running(pid)}: ending it (--take-over)")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        while process_alive(pid):
+            if time.monotonic() > deadline:
+                raise KernelError(
+                    f"the audit daemon (pid {pid}) did not end within {PATIENCE:.0f} s", "stop it by hand"
+                )
+            time.sleep(0.05)
+
+    def load(self, statements: list[Statement]) -> Loaded:
+        """Loads rules beside those that are there; does nothing but say so if they are locked."""
+        if self.locked:
+            return Loaded()
+        return load_rules(self.control, statements, existing_ok=True)
+
+    def remember(self) -> None:
+        left = read_state(self.state)
+        if left is not None and not self.locked:
+            self.found, self.found_rules = left
+            self.notes.append("the last run ended without putting the kernel's audit state back: doing so at the end")
+            return
+        with contextlib.suppress(NotPermitted):
+            self.found_rules = self.control.rules()
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+        saved = {"status": asdict(self.found), "rules": [rule.hex() for rule in self.found_rules], "boot": boot_id()}
+        self.state.write_bytes(orjson.dumps(saved))
+
+    def restore(self) -> None:
+        """Puts back the rules and settings that were found; records still come until `close`."""
+        if self.changed and not self.locked:
+            with contextlib.suppress(RulesLocked):
+                restore_rules(self.control, self.found_rules)
+                before = asdict(self.found)
+                self.control.set(**{name: before[name] for name in RESTORED})
+        self.changed = False
+
+    def close(self) -> None:
+        """Puts everything back, and unregisters."""
+        self.restore()
+        if self.capture is not None:
+            if not self.capture.multicast:
+                self.capture.unregister()
+            self.capture.close()
+        self.control.close()
+        self.state.unlink(missing_ok=True)
+
+
+def read_state(path: Path) -> tuple[Status, list[bytes]] | None:
+    """What a run that did not end properly had found; None if there was none since this boot."""
+    try:
+        saved: dict[str, Any] = orjson.loads(path.read_bytes())
+        if saved["boot"] != boot_id():
+            return None
+        return Status(**saved["status"]), [bytes.fromhex(rule) for rule in saved["rules"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

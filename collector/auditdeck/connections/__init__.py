@@ -1,0 +1,1 @@
+"""What the kernel's TCP state machine says, and what counts as a connection."""

@@ -1,0 +1,69 @@
+"""What a descriptor of another process is: its socket's protocol and addresses (pidfd_getfd(2), Linux 5.6).
+
+The socket is seen itself, so this works for a process in any network namespace. Needs CAP_SYS_PTRACE.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from auditdeck.libc import libc
+
+PIDFD_GETFD = 438
+"""The number of pidfd_getfd on every architecture (asm-generic/unistd.h)."""
+
+PROTOCOLS = {
+    socket.IPPROTO_TCP: "tcp",
+    socket.IPPROTO_UDP: "udp",
+    socket.IPPROTO_ICMP: "icmp",
+    socket.IPPROTO_ICMPV6: "ipv6-icmp",
+    132: "sctp",
+    33: "dccp",
+    136: "udp-lite",
+    # MPTCP is TCP on the wire.
+    262: "tcp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """`transport` as in PROTOCOLS or "" for others; addresses as (ip, port), None where there is none."""
+
+    transport: str
+    local: tuple[str, int] | None
+    peer: tuple[str, int] | None
+
+
+def descriptor(pid: int, number: int) -> Descriptor | None:
+    """The inet socket behind a descriptor of a process; None if it is gone, no such socket, or out of reach."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return None
+    try:
+        copy = libc.syscall(PIDFD_GETFD, process, number, 0)
+    finally:
+        os.close(process)
+    if copy < 0:
+        return None
+    try:
+        shared = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+    with shared:
+        if shared.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        transport = PROTOCOLS.get(shared.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL), "")
+        return Descriptor(transport, address(shared, peer=False), address(shared, peer=True))
+
+
+def address(shared: socket.socket, *, peer: bool) -> tuple[str, int] | None:
+    try:
+        found = shared.getpeername() if peer else shared.getsockname()
+    except OSError:
+        return None
+    ip = str(found[0]).partition("%")[0]
+    return ip.removeprefix("::ffff:") if "." in ip else ip, int(found[1])

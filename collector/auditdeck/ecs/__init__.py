@@ -1,0 +1,1 @@
+"""The document: an event in the form of the Elastic Common Schema."""

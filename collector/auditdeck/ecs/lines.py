@@ -1,0 +1,215 @@
+"""Records as lines of text, interpreted as `ausearch -i` shows them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from auditdeck.audit.architecture import NAMES
+from auditdeck.audit.event import Event
+from auditdeck.audit.fields import NESTED, text, unhex
+from auditdeck.audit.record import Record, milliseconds, serial, type_name
+from auditdeck.audit.tables import flags
+from auditdeck.audit.tables.errors import ERRORS
+from auditdeck.audit.tables.io_uring import IO_URING_OPERATIONS
+from auditdeck.audit.tables.signals import SIGNALS
+from auditdeck.audit.tables.syscalls import SYSCALLS
+from auditdeck.context.users import Users
+from auditdeck.ecs import interpret
+
+SYSCALL, EXECVE, AVC, MQ_OPEN = 1300, 1309, 1400, 1312
+ADD_GROUP, DEL_GROUP, GRP_MGMT = 1116, 1117, 1132
+CRYPTO_KEY_USER, USER_TTY, TTY, KERN_MODULE = 2404, 1124, 1319, 1330
+TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
+NUMBER = re.compile(r"-?\d+\Z")
+OCTAL = re.compile(r"[0-7]{1,8}\Z")
+HEX_NUMBER = re.compile(r"[0-9a-fA-F]{1,16}\Z")
+
+UIDS = {
+    "auid",
+    "uid",
+    "euid",
+    "suid",
+    "fsuid",
+    "ouid",
+    "oauid",
+    "old-auid",
+    "iuid",
+    "id",
+    "inode_uid",
+    "sauid",
+    "obj_uid",
+}
+GIDS = {"obj_gid", "gid", "egid", "sgid", "fsgid", "ogid", "igid", "inode_gid", "new_gid"}
+TEXTS = {
+    "path", "comm", "exe", "file", "name", "watch", "cwd", "cmd", "acct", "dir", "key", "vm", "old-chardev",
+    "new-chardev", "old-disk", "new-disk", "old-fs", "new-fs", "old-net", "new-net", "device", "cgroup",
+    "apparmor", "operation", "denied_mask", "info", "profile", "requested_mask", "old-rng", "new-rng", "ocomm", "grp",
+    "new_group", "invalid_context", "sw", "root_dir", "proctitle",
+}  # fmt: skip
+CAPABILITY_SETS = {
+    "cap_pi", "cap_pe", "cap_pp", "cap_pa", "cap_fi", "cap_fp", "fp", "fi", "old_pp", "old_pi", "old_pe", "old_pa",
+    "new_pp", "new_pi", "new_pe", "pp", "pi", "pe", "pa",
+}  # fmt: skip
+RESULTS = {"0": "no", "1": "yes"}
+
+
+@dataclass(slots=True)
+class Call:
+    """What the fields of an event's SYSCALL record need of each other: architecture, name, arguments."""
+
+    arch: str = ""
+    name: str = ""
+    arguments: tuple[int, ...] = ()
+
+
+def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) -> Iterator[str]:
+    """With names for numbers; times in `zone`, by default that of this machine."""
+    time = milliseconds(event.stamp)
+    moment = datetime.fromtimestamp(time // 1000, zone)
+    stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}:{serial(event.stamp)}"
+    node = f"node={text(event.node)} " if event.node else ""
+    for record in event.records:
+        body = " ".join(f"{name}={value}" if name else value for name, value in interpreted(record, users))
+        yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
+
+
+def interpreted(record: Record, users: Users) -> Iterator[tuple[str, str]]:
+    """The fields of a record in their order, each spelled out; words that are no fields have the name ""."""
+    call = call_of(record)
+    for nested, name, raw, word in TOKEN.findall(record.body):
+        if nested:
+            inner = Record(record.kind, record.stamp, nested, b"")
+            shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users))
+            yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
+        elif name:
+            yield name.decode(), field(record.kind, name.decode(), raw, call, users)
+        else:
+            yield "", text(word)
+
+
+def call_of(record: Record) -> Call:
+    if record.kind != SYSCALL:
+        return Call()
+    found = {name: raw.decode("ascii", "replace") for _, name, raw, _ in TOKEN.findall(record.body) if name}
+    arch = NAMES.get(as_hex(found.get(b"arch", "")), "")
+    number = found.get(b"syscall", "")
+    name = SYSCALLS.get(arch, {}).get(int(number), "") if NUMBER.match(number) else ""
+    arguments = []
+    for position in range(4):
+        value = found.get(b"a%d" % position, "")
+        if not HEX_NUMBER.match(value):
+            break
+        arguments.append(int(value, 16))
+    return Call(arch, name, tuple(arguments))
+
+
+def as_hex(value: str) -> int:
+    return int(value, 16) if HEX_NUMBER.match(value) else -1
+
+
+def field(kind: int, name: str, raw: bytes, call: Call, users: Users) -> str:
+    """One value, by the name of its field and the type of its record (auparse_interpret_field(3))."""
+    value = text(raw)
+    if raw[:1] == b'"':
+        return text(raw.strip(b'"'))
+    if kind == EXECVE and name[:1] == "a" and name != "argc" and not name.endswith("_len"):
+        return text(unhex(raw))
+    if name in TEXTS:
+        return text_field(kind, name, raw)
+    if name in UIDS or name in GIDS:
+        return account(kind, name, value, users)
+    if call.name and re.fullmatch("a[0-3]", name) and HEX_NUMBER.match(value):
+        spelled = interpret.argument(call.name, int(name[1]), call.arguments, users)
+        return f"0x{value}" if spelled is None else spelled
+    return of_name(kind, name, value, call)
+
+
+def text_field(kind: int, name: str, raw: bytes) -> str:
+    if name in ("name", "id") and kind == CRYPTO_KEY_USER:
+        return text(raw)
+    shown = text(unhex(raw).rstrip(b"\0"))
+    return (
+        shown.replace("\0", " ") if name == "proctitle" else shown.replace("\x01", " key=") if name == "key" else shown
+    )
+
+
+def account(kind: int, name: str, value: str, users: Users) -> str:
+    if not NUMBER.match(value):
+        return value
+    as_group = name in GIDS or (name == "id" and kind in (ADD_GROUP, DEL_GROUP, GRP_MGMT))
+    return (interpret.group_name if as_group else interpret.user_name)(int(value), users)
+
+
+def of_name(kind: int, name: str, value: str, call: Call) -> str:
+    number = int(value) if NUMBER.match(value) else None
+    hexadecimal = as_hex(value)
+    match name:
+        case "arch" if hexadecimal in NAMES:
+            return NAMES[hexadecimal]
+        case "syscall" if kind == SYSCALL:
+            return syscall_name(value, call)
+        case "uring_op" if number is not None:
+            return IO_URING_OPERATIONS.get(number, value)
+        case "exit" if number is not None:
+            return interpret.exit_value(number, ERRORS.get(-number, ""))
+        case "per" if hexadecimal >= 0:
+            return interpret.personality(hexadecimal)
+        case "mode" if OCTAL.match(value):
+            return (interpret.mode if kind == MQ_OPEN else interpret.file_mode)(int(value, 8))
+        case "saddr" if kind != AVC:
+            return saddr(value)
+        case "perm" | "perm_mask" if number is not None:
+            return interpret.permissions(number)
+        case "prom" | "old_prom" if number is not None:
+            return "yes" if number else "no"
+        case "capability" if number is not None:
+            return flags.CAPABILITY.get(number, f"unknown-capability({number})")
+        case "res" | "result":
+            return RESULTS.get(value, value)
+        case "sig" | "sigev_signo" if number is not None:
+            return SIGNALS.get(number, f"unknown-signal({number})")
+        case "ses":
+            return "unset" if value == "4294967295" else value
+        case "code" if value.startswith("0x"):
+            return interpret.SECCOMP.get(flags.SECCOMP.get(int(value, 16) & 0xFFFF0000, ""), value)
+        case "oflag" if value.startswith("0x"):
+            return interpret.open_flags(int(value, 16))
+        case "flags" if value.startswith("0x"):
+            return interpret.mapping(int(value, 16))
+        case "resolve" if value.startswith("0x"):
+            return interpret.joined(flags.RESOLVE, int(value, 16))
+        case "ioctlcmd" if value.startswith("0x"):
+            return flags.IOCTL.get(int(value, 16), value)
+        case "resp" if number is not None:
+            return {1: "allow", 2: "deny"}.get(number, "unknown")
+        case "list" if number is not None:
+            return LISTS.get(number, value)
+        case "nl-mcgrp":
+            return "audit-netlink-multicast" if value == "1" else "audit-none"
+    if name in CAPABILITY_SETS and hexadecimal >= 0:
+        return interpret.capabilities(hexadecimal)
+    if name == "data" and kind in (TTY, USER_TTY):
+        return text(unhex(value.encode()))
+    return value
+
+
+LISTS = {0: "user", 1: "task", 4: "exit", 5: "exclude", 6: "filesystem", 7: "io_uring"}
+
+
+def syscall_name(value: str, call: Call) -> str:
+    if not call.name:
+        return f"unknown-syscall({value})"
+    if call.name == "socketcall" and call.arguments:
+        inner = interpret.KINDS["socketcall"](call.arguments[0])
+        return f"socketcall({inner})"
+    return call.name
+
+
+def saddr(value: str) -> str:
+    try:
+        return interpret.address(bytes.fromhex(value))
+    except ValueError:
+        return f"malformed-host({value})"

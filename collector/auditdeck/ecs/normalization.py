@@ -1,0 +1,68 @@
+"""What an event means, as meaning.yaml beside this file has it: action, category and type, by system call or record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from auditdeck.assets import table
+from auditdeck.audit.record import type_name
+
+FILE = Path(__file__).with_name("normalization.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """`category` and `type` are ECS allowed values, `primary` the record fields that may name the object."""
+
+    action: str
+    category: tuple[str, ...]
+    type: tuple[str, ...]
+    object: str = ""
+    primary: tuple[str, ...] = ()
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    syscalls: dict[str, Meaning]
+    records: dict[str, Meaning]
+    over: dict[str, Meaning]
+
+    def of(self, kinds: list[int], syscall: str) -> Meaning:
+        """The meaning of an event with records of these kinds and maybe a system call."""
+        names = [type_name(kind) for kind in kinds]
+        for name in names:
+            if name in self.over:
+                return self.over[name]
+        if syscall:
+            return self.syscalls.get(syscall) or Meaning(syscall, ("process",), ("info",))
+        for name in names:
+            if name in self.records:
+                return self.records[name]
+        return Meaning(names[0].lower().replace("_", "-"), ("process",), ("info",))
+
+
+@cache
+def meanings(file: Path = FILE) -> Meanings:
+    found = Meanings({}, {}, {})
+    for action, entry in table(file).items():
+        meaning = Meaning(
+            action,
+            words(entry, "category"),
+            words(entry, "type"),
+            entry.get("object", ""),
+            words(entry, "primary"),
+            entry.get("path", ""),
+        )
+        found.syscalls.update(dict.fromkeys(words(entry, "syscalls"), meaning))
+        found.records.update(dict.fromkeys(words(entry, "records"), meaning))
+        found.over.update(dict.fromkeys(words(entry, "over"), meaning))
+    return found
+
+
+def words(entry: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = entry.get(name) or ()
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,167 @@
+"""Passwords and tokens in command lines, taken out before anything is written.
+
+What is looked at: the arguments of programs (EXECVE), their titles (PROCTITLE), and the commands of sudo (USER_CMD).
+What was typed on terminals (TTY, USER_TTY) is kept: who audits that wants it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+
+from auditdeck.audit.event import Event
+from auditdeck.audit.fields import raw_arguments, raw_fields
+from auditdeck.audit.record import ENRICHMENT, Payload
+from auditdeck.errors import SettingsError
+
+EXECVE, PROCTITLE, USER_CMD = 1309, 1327, 1123
+KINDS = {EXECVE, PROCTITLE, USER_CMD}
+REDACTED = b"[redacted]"
+
+WORDS = rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
+# What an option or variable that holds a secret is called: password, db-password, DB_PASSWORD, auth.token, api-key-id …
+TELLING = re.compile(rb"(?i)\A-{0,2}(?:[\w.-]{0,100}[-_.])?" + WORDS + rb"(?:[-_][\w-]{1,100})?\Z")
+# scheme://user:password@host
+IN_ADDRESS = re.compile(rb"(\b[a-zA-Z][\w+.-]{0,30}://[^\s:/@]{0,200}:)([^\s@/]+)(?=@)")
+# Headers of HTTP: Authorization: Bearer x, X-Api-Key: x
+IN_HEADER = re.compile(
+    rb"(?i)(\b(?:authorization:\s{0,9}(?:bearer|basic|token|apikey)\s{1,9}|x-[\w-]{0,40}(?:token|key)[\w-]{0,40}:\s{0,9}))([^\s'\"]+)"
+)
+# Programs whose short options hold a password: -pVALUE (attached), or in the next argument.
+ATTACHED = {"mysql": b"-p", "mysqldump": b"-p", "mysqladmin": b"-p", "mariadb": b"-p", "mariadb-dump": b"-p",
+            "sshpass": b"-p", "7z": b"-p"}  # fmt: skip
+FOLLOWING = {"sshpass": {b"-p"}, "ldapsearch": {b"-w"}, "ldapmodify": {b"-w"}, "redis-cli": {b"-a"},
+             "smbclient": {b"-U"}, "curl": {b"-u", b"--user", b"--proxy-user", b"-U"}}  # fmt: skip
+AFTER_COLON = {"curl", "smbclient"}
+"""Programs whose value is user:password, of which the user stays."""
+
+
+@dataclass(slots=True)
+class Redactor:
+    """`event` and `record` with secrets replaced by [redacted]; the same object if there is nothing to replace.
+
+    `patterns` are the user's regular expressions; of a match the group `secret` is replaced, or all of it.
+    """
+
+    defaults: bool = True
+    patterns: tuple[re.Pattern[bytes], ...] = ()
+    count: int = field(default=0)
+
+    @property
+    def active(self) -> bool:
+        return self.defaults or bool(self.patterns)
+
+    def event(self, event: Event) -> Event:
+        """Arguments that come over several EXECVE records are looked at together."""
+        if not self.active or KINDS.isdisjoint(kind for kind, _ in event.items):
+            return event
+        start = len(event.stamp) + 9
+        items = list(event.items)
+        places = [place for place, (kind, _) in enumerate(items) if kind == EXECVE]
+        changed = False
+        if len(places) > 1:
+            arguments = raw_arguments([items[place][1][start:] for place in places])
+            hidden = self.arguments(arguments)
+            if hidden != arguments:
+                changed = True
+                items[places[0]] = (EXECVE, items[places[0]][1][:start] + encoded_arguments(hidden))
+                for place in reversed(places[1:]):
+                    del items[place]
+        made: list[Payload] = []
+        for kind, payload in items:
+            body = payload[start:]
+            replaced = self.record(kind, body) if kind in KINDS else body
+            changed |= replaced is not body
+            made.append((kind, payload[:start] + replaced))
+        return Event(event.stamp, made, event.complete, event.node) if changed else event
+
+    def record(self, kind: int, body: bytes) -> bytes:
+        """A record's text behind its stamp; the same object if nothing is to be hidden."""
+        if not self.active:
+            return body
+        plain, mark, names = body.partition(ENRICHMENT)
+        if kind == EXECVE:
+            words = raw_arguments([plain])
+        elif kind == PROCTITLE:
+            words = raw_fields(plain).get("proctitle", b"").split(b"\0")
+        elif kind == USER_CMD:
+            words = raw_fields(plain).get("cmd", b"").split(b" ")
+        else:
+            return body
+        hidden = self.arguments(words)
+        if hidden == words:
+            return body
+        if kind == EXECVE:
+            made = encoded_arguments(hidden)
+        elif kind == PROCTITLE:
+            made = b"proctitle=" + encoded(b"\0".join(hidden))
+        else:
+            command = b"cmd=" + encoded(b" ".join(hidden))
+            made = re.sub(rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: command, plain, count=1)
+        self.count += 1
+        return made + mark + names
+
+    def arguments(self, arguments: list[bytes]) -> list[bytes]:
+        """A command's arguments, the first being the program."""
+        hidden = list(arguments)
+        if self.defaults:
+            hide_known(hidden)
+        for pattern in self.patterns:
+            hidden = [pattern.sub(without_secret, argument) for argument in hidden]
+        return hidden
+
+
+def hide_known(arguments: list[bytes]) -> None:
+    program = posixpath.basename(arguments[0].decode("utf-8", "replace")) if arguments else ""
+    attached, following = ATTACHED.get(program), FOLLOWING.get(program, set())
+    for place, argument in enumerate(arguments):
+        before = arguments[place - 1] if place else b""
+        announced = before.startswith(b"-") and TELLING.match(before)
+        if announced or before in following:
+            user, colon, _ = argument.partition(b":")
+            if program in AFTER_COLON and not announced:
+                arguments[place] = user + colon + (REDACTED if colon else b"")
+            elif not argument.startswith(b"-"):
+                arguments[place] = REDACTED
+            continue
+        if attached and argument.startswith(attached) and len(argument) > len(attached):
+            arguments[place] = attached + REDACTED
+            continue
+        name, assigned, value = argument.partition(b"=")
+        if value and TELLING.match(name):
+            argument = name + assigned + REDACTED
+        if b"://" in argument:
+            argument = IN_ADDRESS.sub(rb"\1" + REDACTED, argument)
+        if b":" in argument:
+            argument = IN_HEADER.sub(rb"\1" + REDACTED, argument)
+        arguments[place] = argument
+
+
+def without_secret(match: re.Match[bytes]) -> bytes:
+    if "secret" not in match.re.groupindex or match.start("secret") < 0:
+        return REDACTED
+    start = match.start()
+    return match[0][: match.start("secret") - start] + REDACTED + match[0][match.end("secret") - start :]
+
+
+def encoded(value: bytes) -> bytes:
+    """As the kernel writes text (audit_log_untrustedstring): in quotes, or in hex."""
+    plain = all(0x21 <= byte <= 0x7E and byte != 0x22 for byte in value)
+    return b'"' + value + b'"' if plain else value.hex().upper().encode()
+
+
+def encoded_arguments(arguments: list[bytes]) -> bytes:
+    parts = [b"a%d=%s" % (number, encoded(argument)) for number, argument in enumerate(arguments)]
+    return b" ".join([b"argc=%d" % len(arguments), *parts])
+
+
+def redactor(*, defaults: bool, patterns: list[str]) -> Redactor:
+    """Raises SettingsError for a pattern that is no regular expression."""
+    made = []
+    for number, pattern in enumerate(patterns, 1):
+        try:
+            made.append(re.compile(pattern.encode()))
+        except re.error as error:
+            raise SettingsError(f"redact.patterns: {pattern!r} (number {number}): {error}") from error
+    return Redactor(defaults, tuple(made))

@@ -1,0 +1,1 @@
+"""Questions to the event log and the local store."""

@@ -1,0 +1,153 @@
+"""What is looked for: the conditions of ausearch(8) on documents; all that are given must hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from auditdeck.audit.record import TYPE_NUMBERS
+
+Document = dict[str, Any]
+LINE_TYPE = re.compile(r"^(?:node=\S+ )?type=(\S+) msg=audit\(", re.MULTILINE)
+ROLES = ("effective", "saved", "filesystem")
+
+
+class Event:
+    """A document with what conditions ask of it."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def get(self, path: str, default: Any = "") -> Any:
+        found: Any = self.document
+        for name in path.split("."):
+            if not isinstance(found, dict) or name not in found:
+                return default
+            found = found[name]
+        return found
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromisoformat(self.document["@timestamp"])
+
+    @cached_property
+    def types(self) -> set[str]:
+        """Types of its records: of those that were kept, or as far as the document tells."""
+        original = self.get("event.original")
+        if original:
+            return set(LINE_TYPE.findall(original))
+        found = {str(self.get("auditd.message_type")).upper()}
+        for path, kind in (
+            ("process.args", "EXECVE"), ("auditd.paths", "PATH"), ("process.working_directory", "CWD"),
+            ("process.title", "PROCTITLE"), ("auditd.data.socket", "SOCKADDR"),
+        ):  # fmt: skip
+            if self.get(path, None) is not None:
+                found.add(kind)
+        return found
+
+    def users(self, *roles: str) -> Iterator[str]:
+        """Ids and names of the user in these roles ("" is the real one)."""
+        yield from self.people("", *roles)
+
+    def groups(self, *roles: str) -> Iterator[str]:
+        yield from self.people(".group", *roles)
+
+    def people(self, suffix: str, *roles: str) -> Iterator[str]:
+        for role in roles:
+            # Roles that are the real one's are left out of documents.
+            found = self.get(f"user.{role}{suffix}" if role else f"user{suffix}", None)
+            if found is None and role in ROLES and self.get("auditd.data.syscall"):
+                found = self.get(f"user{suffix}", None)
+            if isinstance(found, dict):
+                yield from (str(found[name]) for name in ("id", "name") if name in found)
+
+    def keys(self) -> Iterator[str]:
+        """Of the rule that the event matched, or that it is about."""
+        about = str(self.get("auditd.data.key"))
+        yield from dict.fromkeys([*self.get("tags", []), *filter(None, about.split("\x01"))])
+
+    def names(self) -> Iterator[str]:
+        """Of files and unix sockets."""
+        yield from (path["name"] for path in self.get("auditd.paths", []) if "name" in path)
+        yield from filter(
+            None, (self.get("file.path"), self.get("auditd.data.path"), self.get("process.working_directory"))
+        )
+
+
+Condition = Callable[[Event], bool]
+
+
+@dataclass(slots=True)
+class Query:
+    """`matches(event)`; `since` and `until` (None: no bound) are looked at before a document is parsed."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    conditions: list[Condition] = field(default_factory=list)
+    first: bytes = field(init=False)
+    last: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = b"" if self.since is None else bound(self.since)
+        self.last = b"\xff" if self.until is None else bound(self.until)
+
+    def in_time(self, stamp: bytes) -> bool:
+        """For an RFC 3339 time in UTC with milliseconds, as it begins every document."""
+        return self.first <= stamp <= self.last
+
+    def matches(self, event: Event) -> bool:
+        return all(condition(event) for condition in self.conditions)
+
+
+def bound(moment: datetime) -> bytes:
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".encode()
+
+
+def text_condition(value: str, whole: bool, found: Callable[[Event], Iterator[str]]) -> Condition:
+    """A part of one of the texts, or with `whole` all of it."""
+    return lambda event: any(value == text if whole else value in text for text in found(event))
+
+
+def exact(value: str, path: str) -> Condition:
+    return lambda event: str(event.get(path)) == value
+
+
+def message_types(given: str) -> Condition:
+    """Names or numbers, with commas; ALL. Raises ValueError."""
+    wanted = set()
+    for name in given.upper().split(","):
+        if name == "ALL":
+            return bool
+        number = int(name) if name.isdigit() else TYPE_NUMBERS.get(name.encode())
+        if number is None:
+            raise ValueError(f"{name!r} is no record type")
+        wanted |= {kind.decode() for kind, known in TYPE_NUMBERS.items() if known == number} or {f"UNKNOWN[{number}]"}
+    return lambda event: bool(event.types & wanted)
+
+
+def user(value: str, *roles: str) -> Condition:
+    value = "4294967295" if value in ("-1", "unset") else value
+    if value == "4294967295" and roles == ("audit",):
+        return lambda event: not list(event.users("audit"))
+    return lambda event: value in event.users(*roles)
+
+
+def group(value: str, *roles: str) -> Condition:
+    return lambda event: value in event.groups(*roles)
+
+
+def outcome(value: str) -> Condition:
+    """yes or no, as the record itself has it: for the kernel a connection that is under way did not succeed yet."""
+
+    def condition(event: Event) -> bool:
+        result = str(event.get("auditd.result"))
+        if str(event.get("auditd.data.exit")).startswith("E"):
+            result = "fail"
+        return result == {"yes": "success", "no": "fail"}[value]
+
+    return condition

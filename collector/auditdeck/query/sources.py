@@ -1,0 +1,63 @@
+"""Where events are looked for: the event log, or logs of auditd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from auditdeck.cli.decode import Reading, documents, open_log
+from auditdeck.ecs.context import Context, offline_context
+from auditdeck.errors import StoreError
+from auditdeck.eventlog.reader import open_segment
+from auditdeck.eventlog.segment import segments
+from auditdeck.query.search import Event, Query
+from auditdeck.query.store import EVENTS
+from auditdeck.settings.model import Settings
+
+PREFIX = b'{"@timestamp":"'
+STAMP = slice(len(PREFIX), len(PREFIX) + 24)
+BLOCK = 1 << 22
+NOT_AUDIT = b'"module":"auditdeck"'
+
+
+def find(settings: Settings, query: Query, logs: tuple[str, ...] = ()) -> Iterator[Event]:
+    """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none."""
+    if logs:
+        context = offline_context(settings)
+        for name in logs:
+            yield from in_log(name, query, context)
+        return
+    folder = Path(settings.data_dir) / EVENTS
+    if not folder.is_dir():
+        raise StoreError(f"there is no event log in {settings.data_dir}", "see --data-dir, or name a log with -if")
+    yield from in_event_log(folder, query)
+
+
+def in_event_log(folder: Path, query: Query) -> Iterator[Event]:
+    """In the order in which they were written; segments that were closed before `since` are not opened."""
+    for segment in segments(folder):
+        since = query.since.timestamp() if query.since else 0.0
+        if segment.path.stat().st_mtime < since:
+            continue
+        with open_segment(segment) as file:
+            rest = b""
+            while block := file.read(BLOCK):
+                *lines, rest = (rest + block).split(b"\n")
+                for line in lines:
+                    if query.in_time(line[STAMP]) and NOT_AUDIT not in line:
+                        event = Event(orjson.loads(line))
+                        if query.matches(event):
+                            yield event
+
+
+def in_log(name: str, query: Query, context: Context) -> Iterator[Event]:
+    """A log of auditd (plain or .gz, - for standard input); its records are kept as they are."""
+    reading = Reading("standard input" if name == "-" else name)
+    with open_log(name) as lines:
+        for line in documents(reading, lines, context, original=True):
+            if query.in_time(line[STAMP]):
+                event = Event(orjson.loads(line))
+                if query.matches(event):
+                    yield event

@@ -1,0 +1,58 @@
+"""The local store: Parquet of closed segments and the open segment together, read without a lock while others write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from auditdeck.errors import StoreError
+from auditdeck.eventlog.segment import segments
+from auditdeck.query.columns import EMPTY, from_json, from_parquet
+from auditdeck.query.compaction import PARQUET, parquet_path
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+EVENTS = "events"
+MEMORY = "700MB"
+ATTEMPTS = 5
+
+
+class Store:
+    """Read access to one data directory through DuckDB; `events` is the table, `columns.FLAT` its columns."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        if not data_dir.is_dir():
+            raise StoreError(f"there is no data directory {data_dir}", "run `auditdeck run` first, or see --data-dir")
+
+    def __enter__(self) -> Self:
+        import duckdb
+
+        self.connection = duckdb.connect()
+        self.connection.execute(
+            f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def snapshot(self) -> DuckDBPyConnection:
+        """Defines the view `events` over what is there now."""
+        sources = self.sources()
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS {' UNION ALL BY NAME '.join(sources)}")
+        return self.connection
+
+    def sources(self) -> list[str]:
+        """A SELECT for each kind of file; a segment that has its Parquet file is read from that."""
+        # The order matters: a segment that is compacted in between is then seen twice or once, and taken once.
+        listed = segments(self.data_dir / EVENTS)
+        compacted = {int(path.stem) for path in (self.data_dir / PARQUET).glob("*.parquet")}
+        rest = [segment for segment in listed if segment.number not in compacted]
+        sources = [EMPTY]
+        if compacted:
+            sources.append(from_parquet([str(parquet_path(self.data_dir, number)) for number in sorted(compacted)]))
+        if rest:
+            sources.append(from_json([str(segment.path) for segment in rest], open_segment=True))
+        return sources

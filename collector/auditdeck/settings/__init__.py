@@ -1,0 +1,1 @@
+"""The settings: their model, and where they are read from."""
