@@ -6,35 +6,21 @@ What was typed on terminals (TTY, USER_TTY) is kept: who audits that wants it.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass, field
 
 from auditdeck.audit.event import Event
 from auditdeck.audit.fields import raw_arguments, raw_fields
 from auditdeck.audit.record import ENRICHMENT, Payload
+from auditdeck.ecs.secret_text import hide_cut
+from auditdeck.ecs.secrets import hide, hide_joined
+from auditdeck.ecs.token_shapes import REDACTED
 from auditdeck.errors import SettingsError
 
 EXECVE, PROCTITLE, USER_CMD = 1309, 1327, 1123
 KINDS = {EXECVE, PROCTITLE, USER_CMD}
-REDACTED = b"[redacted]"
-
-WORDS = rb"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
-# What an option or variable that holds a secret is called: password, db-password, DB_PASSWORD, auth.token, api-key-id …
-TELLING = re.compile(rb"(?i)\A-{0,2}(?:[\w.-]{0,100}[-_.])?" + WORDS + rb"(?:[-_][\w-]{1,100})?\Z")
-# scheme://user:password@host
-IN_ADDRESS = re.compile(rb"(\b[a-zA-Z][\w+.-]{0,30}://[^\s:/@]{0,200}:)([^\s@/]+)(?=@)")
-# Headers of HTTP: Authorization: Bearer x, X-Api-Key: x
-IN_HEADER = re.compile(
-    rb"(?i)(\b(?:authorization:\s{0,9}(?:bearer|basic|token|apikey)\s{1,9}|x-[\w-]{0,40}(?:token|key)[\w-]{0,40}:\s{0,9}))([^\s'\"]+)"
-)
-# Programs whose short options hold a password: -pVALUE (attached), or in the next argument.
-ATTACHED = {"mysql": b"-p", "mysqldump": b"-p", "mysqladmin": b"-p", "mariadb": b"-p", "mariadb-dump": b"-p",
-            "sshpass": b"-p", "7z": b"-p"}  # fmt: skip
-FOLLOWING = {"sshpass": {b"-p"}, "ldapsearch": {b"-w"}, "ldapmodify": {b"-w"}, "redis-cli": {b"-a"},
-             "smbclient": {b"-U"}, "curl": {b"-u", b"--user", b"--proxy-user", b"-U"}}  # fmt: skip
-AFTER_COLON = {"curl", "smbclient"}
-"""Programs whose value is user:password, of which the user stays."""
+MAX_PROCTITLE = 128
+"""MAX_PROCTITLE_AUDIT_LEN of kernel/audit.h: a title of that length was cut."""
 
 
 @dataclass(slots=True)
@@ -86,10 +72,12 @@ class Redactor:
         elif kind == PROCTITLE:
             words = raw_fields(plain).get("proctitle", b"").split(b"\0")
         elif kind == USER_CMD:
-            words = raw_fields(plain).get("cmd", b"").split(b" ")
+            words = [raw_fields(plain).get("cmd", b"")]
         else:
             return body
-        hidden = self.arguments(words)
+        hidden = self.command(words[0]) if kind == USER_CMD else self.arguments(words)
+        if kind == PROCTITLE and self.defaults and len(b"\0".join(words)) >= MAX_PROCTITLE:
+            hidden = [*hidden[:-1], hide_cut(hidden[-1])]
         if hidden == words:
             return body
         if kind == EXECVE:
@@ -97,45 +85,24 @@ class Redactor:
         elif kind == PROCTITLE:
             made = b"proctitle=" + encoded(b"\0".join(hidden))
         else:
-            command = b"cmd=" + encoded(b" ".join(hidden))
+            command = b"cmd=" + encoded(hidden[0])
             made = re.sub(rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: command, plain, count=1)
         self.count += 1
         return made + mark + names
 
     def arguments(self, arguments: list[bytes]) -> list[bytes]:
         """A command's arguments, the first being the program."""
-        hidden = list(arguments)
-        if self.defaults:
-            hide_known(hidden)
+        hidden = hide(arguments) if self.defaults else arguments
         for pattern in self.patterns:
             hidden = [pattern.sub(without_secret, argument) for argument in hidden]
         return hidden
 
-
-def hide_known(arguments: list[bytes]) -> None:
-    program = posixpath.basename(arguments[0].decode("utf-8", "replace")) if arguments else ""
-    attached, following = ATTACHED.get(program), FOLLOWING.get(program, set())
-    for place, argument in enumerate(arguments):
-        before = arguments[place - 1] if place else b""
-        announced = before.startswith(b"-") and TELLING.match(before)
-        if announced or before in following:
-            user, colon, _ = argument.partition(b":")
-            if program in AFTER_COLON and not announced:
-                arguments[place] = user + colon + (REDACTED if colon else b"")
-            elif not argument.startswith(b"-"):
-                arguments[place] = REDACTED
-            continue
-        if attached and argument.startswith(attached) and len(argument) > len(attached):
-            arguments[place] = attached + REDACTED
-            continue
-        name, assigned, value = argument.partition(b"=")
-        if value and TELLING.match(name):
-            argument = name + assigned + REDACTED
-        if b"://" in argument:
-            argument = IN_ADDRESS.sub(rb"\1" + REDACTED, argument)
-        if b":" in argument:
-            argument = IN_HEADER.sub(rb"\1" + REDACTED, argument)
-        arguments[place] = argument
+    def command(self, text: bytes) -> list[bytes]:
+        """The command of sudo, in which blanks of the words cannot be told from those between them (sudo(8))."""
+        hidden = hide_joined(text) if self.defaults else text
+        for pattern in self.patterns:
+            hidden = pattern.sub(without_secret, hidden)
+        return [hidden]
 
 
 def without_secret(match: re.Match[bytes]) -> bytes:
