@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report demo up down password alert ca test bench check format lock tables clean
+.PHONY: help setup run report demo up down password alert ca enroll hosts test bench check format lock tables clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ password: ## the password of the user elastic
 demo: setup ## harmless traffic by several users and programs, for the dashboards (as root, while a collector runs)
 	@scripts/apt-install.sh iproute2
 	@$(VENV)/python scripts/demo.py
+
+enroll: ## a token by which other hosts join the stack (HOSTS=1, EXPIRES=24h)
+	@docker compose run --rm --no-deps --quiet-pull init enroll --hosts $(or $(HOSTS),1) --expires $(or $(EXPIRES),24h)
+
+hosts: ## the hosts of the stack, and when they last reported
+	@docker compose run --rm --no-deps --quiet-pull init hosts
 
 alert: ## enable an alert rule: make alert NAME=silent-collector (kibana/alerts/)
 	@docker compose run --rm --no-deps --quiet-pull init provision --enable-alert "$(NAME)"

@@ -18,11 +18,11 @@ CLONE = Path(__file__).parent.parent.parent
 
 
 def asset(name: str) -> Path:
-    """The path of `rules`, `elasticsearch`, `kibana` or `auditdeck.yaml`."""
+    """The path of `rules`, `elasticsearch`, `kibana`, `systemd` or `auditdeck.yaml`."""
     packaged = PACKAGED / name
     if packaged.exists():
         return packaged
-    for folder in (CLONE / "collector", CLONE):
+    for folder in (CLONE / "collector", CLONE, CLONE / "deploy"):
         if (folder / name).exists():
             return folder / name
     return packaged

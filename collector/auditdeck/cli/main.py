@@ -20,6 +20,11 @@ COMMANDS = {
     "import": "put old audit logs into the event log",
     "rules": "check, load, list and delete audit rules",
     "provision": "set up the stack: secrets, Elasticsearch, Kibana",
+    "enroll": "a token by which other hosts join the stack",
+    "join": "send this host's events to a stack, with a token",
+    "hosts": "the hosts of the stack, and when they last reported",
+    "revoke": "take a host's key away",
+    "service": "install the collector as a systemd service",
 }
 
 

@@ -6,14 +6,16 @@ import click
 
 
 class Progress:
-    """Prints as it goes; `changed` counts what was not as it should be."""
+    """Prints as it goes, unless `quiet`; `changed` counts what was not as it should be."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.changed = 0
         self.right = 0
 
     def step(self, text: str) -> None:
-        click.echo(text)
+        if not self.quiet:
+            click.echo(text)
 
     def note(self, what: str, *, changed: bool, done: str = "created") -> None:
         """One object: changed (and how), or right already."""
@@ -21,7 +23,7 @@ class Progress:
             self.changed += 1
         else:
             self.right += 1
-        click.echo(f"  {'+' if changed else '='} {what}{f': {done}' if changed else ''}")
+        self.step(f"  {'+' if changed else '='} {what}{f': {done}' if changed else ''}")
 
     def warn(self, text: str) -> None:
-        click.echo(f"  ! {text}")
+        self.step(f"  ! {text}")

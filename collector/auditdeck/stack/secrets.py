@@ -142,10 +142,13 @@ def keep_kibana(folder: Path, made: Secrets, authority: Authority, wishes: Wishe
 
 def keep_certificate(folder: Path, service: str, authority: Authority, wishes: Wishes, progress: Progress) -> None:
     alternatives = [service, "localhost", "127.0.0.1", "::1", *wishes.names]
-    good = is_good(folder / f"{service}.crt", authority, alternatives) and (folder / f"{service}.key").exists()
+    path = folder / f"{service}.crt"
+    good = is_good(path, authority, alternatives) and (folder / f"{service}.key").exists()
+    # The authority's own certificate is shown with it: hosts that join know it by its fingerprint.
+    good = good and authority.pem in path.read_bytes()
     if not good:
         certificate, key = authority.issue(service, alternatives)
-        write(folder / f"{service}.crt", certificate)
+        write(path, certificate + authority.pem)
         write(folder / f"{service}.key", key)
     progress.note(f"certificate of {service}", changed=not good)
 

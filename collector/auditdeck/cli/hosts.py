@@ -1,0 +1,70 @@
+"""`auditdeck hosts` and `auditdeck revoke`: the hosts of a stack."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditdeck.assets import asset
+from auditdeck.cli.options import Shared, print_json, shared
+from auditdeck.cli.provision import FOLDER, setting
+from auditdeck.stack.progress import Progress
+from auditdeck.stack.secrets import Secrets
+
+SECRETS = setting("--secrets", "SECRETS_DIR", type=FOLDER, default="/secrets", help="The init job's secrets.")
+ELASTICSEARCH = setting(
+    "--elasticsearch", "ELASTICSEARCH_URL", default="https://elasticsearch:9200", help="Elasticsearch's address."
+)
+
+
+@click.command("hosts")
+@SECRETS
+@ELASTICSEARCH
+@shared
+def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
+    """List the hosts of the stack: last report, version, events an hour, losses and coverage of the past day.
+
+    Run it on the stack's host: docker compose run --rm init hosts
+    """
+    from auditdeck.stack.elasticsearch import connect
+    from auditdeck.stack.fleet import hosts
+
+    cluster = connect(elasticsearch, Secrets(secrets), asset("elasticsearch"), Progress(quiet=True), 30)
+    rows = hosts(cluster)
+    if shared.json:
+        print_json(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("host", "state", "last report", "version", "events an hour", "lost in 24 h", "watched of 24 h"):
+        table.add_column(name, justify="right" if name[0] in "elw" and name != "last report" else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in cells(row)))
+    Console(highlight=False).print(table if rows else "No host has reported yet.")
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    measured = "documents_hour" in row
+    return [
+        row["name"],
+        row["state"],
+        age(row["last"]) if row["last"] else "–",
+        row.get("version", "") or "–",
+        f"{row['documents_hour']:,}" if measured else "–",
+        f"{row['lost_day']:,}" if measured else "–",
+        f"{row['watched_day'] * 24:.1f} h" if measured else "–",
+    ]
+
+
+def age(last: str) -> str:
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(last.replace("Z", "+00:00"))).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(0, seconds):.0f} s ago"
