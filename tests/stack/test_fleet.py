@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -27,10 +28,19 @@ def enroll(running: Stack, *words: str) -> str:
     ).stdout.strip()
 
 
+def another_host(folder: Path, name: str) -> Path:
+    """What tells one host from another."""
+    (folder / "etc").mkdir(parents=True, exist_ok=True)
+    (folder / "etc" / "machine-id").write_text(f"{uuid4().hex}\n")
+    for file in ("passwd", "group"):
+        (folder / "etc" / file).write_text(Path("/etc", file).read_text())
+    settings = folder / "auditdeck.yaml"
+    settings.write_text(f"host:\n  name: {name}\n  root: {folder}\nkernel:\n  mode: multicast\n")
+    return settings
+
+
 def join(token: str, folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    settings = folder / "before.yaml"
-    folder.mkdir(exist_ok=True)
-    settings.write_text(f"host:\n  name: {name}\n")
+    settings = another_host(folder, name)
     return subprocess.run(
         [*COMMAND, "join", "-", "--folder", folder, "--config", settings, "--no-start", *words],
         input=token,
@@ -56,9 +66,7 @@ def test_a_host_joins_reports_and_is_revoked(running: Stack, tmp_path: Path) -> 
     assert joined.returncode == 0, joined.stderr
     assert "second has joined" in joined.stderr
     settings = yaml.safe_load((folder / "auditdeck.yaml").read_text())
-    settings["host"] = {"name": "second"}
-    settings["kernel"] = {"mode": "multicast"}
-    (folder / "auditdeck.yaml").write_text(yaml.safe_dump(settings))
+    assert settings["kernel"] == {"mode": "multicast"}
     assert (folder / "api_key").stat().st_mode & 0o777 == 0o600
 
     # Used up: no second host with this token.
@@ -66,7 +74,7 @@ def test_a_host_joins_reports_and_is_revoked(running: Stack, tmp_path: Path) -> 
     assert again.returncode == 1
     assert "used up" in again.stderr
     assert "make enroll" in again.stderr
-    assert not (tmp_path / "other" / "auditdeck.yaml").exists()
+    assert not (tmp_path / "other" / "api_key").exists()
 
     command = [
         *COMMAND,
@@ -155,3 +163,25 @@ def test_an_expired_token_is_refused_and_its_keys_are_taken_back(running: Stack,
     keys = client.perform_request("GET", f"/_security/api_key?name={name}-*", headers={"accept": "application/json"})
     assert all(key["invalidated"] for key in keys.body["api_keys"])
     assert not client.indices.exists(index=name)
+
+
+def test_a_collector_alone_by_compose(running: Stack) -> None:
+    """As on a host whose stack runs elsewhere: joins with the token, collects, and joins only once."""
+    only = Stack(
+        {"COMPOSE_PROJECT_NAME": "auditdeck-test-collector", "TOKEN": enroll(running)},
+        file="compose.collector.yaml",
+    )
+    only.down("--volumes")
+    try:
+        only.compose("up", "--wait")
+        assert "has joined" in only.compose("logs", "--no-log-prefix", "join").stdout
+        findings = {finding["check"]: finding for finding in only.auditdeck("doctor")}
+        assert findings["privileges"]["state"] == "ok"
+        deadline = time.monotonic() + 30
+        while not only.auditdeck("status")["collector"]["outputs"]["elasticsearch"]["sent"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        only.compose("up", "--wait", "--force-recreate")
+        assert "has joined already" in only.compose("logs", "--no-log-prefix", "join").stdout
+    finally:
+        only.down("--volumes")

@@ -39,6 +39,7 @@ class Stack:
 
     environment: dict[str, str] = field(default_factory=dict)
     first_log: str = ""
+    file: str = "compose.yaml"
 
     def compose(self, *words: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -59,7 +60,7 @@ class Stack:
             "--env-file",
             "/dev/null",
             "-f",
-            str(TOP / "compose.yaml"),
+            str(TOP / self.file),
             *words,
         ]
         result = subprocess.run(command, env=environment, cwd=TOP, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from auditdeck.context.host import host_root, this_host
 
 
 @click.command("join")
-@click.argument("token")
+@click.argument("token", envvar="AUDITDECK_TOKEN", required=False)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -20,21 +20,31 @@ from auditdeck.context.host import host_root, this_host
     show_default=True,
     help="Where settings, certificate and key are written.",
 )
+@click.option("--once", is_flag=True, help="Do nothing if this host has joined already.")
 @click.option("--force", is_flag=True, help="Replace the outputs of settings that are there.")
 @click.option("--start/--no-start", default=True, help="Install and start the systemd unit, where systemd runs.")
 @shared
-def command(shared: Shared, token: str, folder: Path, force: bool, start: bool) -> None:
-    """Join a stack with a TOKEN of `auditdeck enroll` ("-" reads it from standard input).
+def command(shared: Shared, token: str | None, folder: Path, once: bool, force: bool, start: bool) -> None:
+    """Join a stack with a TOKEN of `auditdeck enroll`.
+
+    "-" reads it from standard input; AUDITDECK_TOKEN may hold it too.
 
     Fetches an API key for this host alone, which may append events and nothing else, and writes the settings. What the
     settings said before stays.
     """
     from auditdeck.stack.enrolment import read_token
-    from auditdeck.stack.join import join
+    from auditdeck.stack.join import has_joined, join
     from auditdeck.stack.service import has_systemd, install
 
     wanted = shared.settings.host
     host = this_host(wanted.name, host_root(wanted.root))
+    if once and has_joined(folder):
+        shared.say(f"this host has joined already: {folder / 'auditdeck.yaml'}")
+        if start and has_systemd() and folder == Path("/etc/auditdeck"):
+            install(start=True)
+        return
+    if not token:
+        raise click.UsageError("Missing the token: auditdeck enroll prints one on the stack's host (make enroll).")
     found = read_token(sys.stdin.read() if token == "-" else token)
     joined = join(found, folder, {"id": host.id, "name": host.name}, force=force)
     started = False

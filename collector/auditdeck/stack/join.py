@@ -51,6 +51,11 @@ def join(token: Token, folder: Path, host: dict[str, str], *, force: bool = Fals
     return Joined(settings, key_id)
 
 
+def has_joined(folder: Path) -> bool:
+    """Whether settings, certificate and key of an earlier join are there."""
+    return all((folder / name).exists() for name in ("auditdeck.yaml", "ca.crt", "api_key"))
+
+
 def settings_text(settings: Path, token: Token, folder: Path, *, force: bool) -> str:
     """The settings with the new output; those that are there stay as they are, comments included."""
     output = {
