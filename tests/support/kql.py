@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import fnmatch
+import ipaddress
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-TOKEN = re.compile(r'\s*(?:(?P<mark>[():])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s():"]+))')
+TOKEN = re.compile(r'\s*(?:(?P<mark>[():])|(?P<sign>[<>]=?)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s():"<>]+))')
+SIGNS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    ">": ("gt", operator.gt), ">=": ("gte", operator.ge), "<": ("lt", operator.lt), "<=": ("lte", operator.le)
+}  # fmt: skip
+AGO = re.compile(r"now(?:-(\d+)([dhm]))?")
+UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,15 @@ class Is:
     field: str
     value: str
     exact: bool
+
+
+@dataclass(frozen=True)
+class Range:
+    """field > value: of numbers, or of times such as now-5m."""
+
+    field: str
+    sign: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,7 @@ class Group:
     parts: tuple[Query, ...]
 
 
-Query = Is | Not | Group
+Query = Is | Range | Not | Group
 
 
 def parse(text: str) -> Query:
@@ -91,6 +108,9 @@ class Parser:
         field = self.take("word")
         if field is None:
             raise ValueError(f"a field was expected at {self.tokens[:1]}")
+        sign = self.take("sign")
+        if sign is not None:
+            return Range(field, sign, self.value(field).value)
         self.expect(":")
         if self.take("mark", "("):
             values = [self.value(field)]
@@ -114,18 +134,32 @@ class Parser:
             raise ValueError(f"{mark!r} was expected at {self.tokens[:1]}")
 
 
-def fields(query: Query) -> set[str]:
+def parts(query: Query) -> Iterator[Is | Range]:
+    """Every comparison in it."""
     match query:
-        case Is(field):
-            return {field}
+        case Is() | Range():
+            yield query
         case Not(inner):
-            return fields(inner)
-        case Group(_, parts):
-            return set().union(*(fields(part) for part in parts))
+            yield from parts(inner)
+        case Group(_, inner_parts):
+            for part in inner_parts:
+                yield from parts(part)
 
 
-def dsl(query: Query) -> dict[str, Any]:
-    """For Elasticsearch."""
+def fields(query: Query) -> set[str]:
+    return {part.field for part in parts(query)}
+
+
+def moment(value: str, now: datetime) -> datetime | None:
+    """The time that now-7d and the like name; None for what is not a time."""
+    match = AGO.fullmatch(value)
+    if not match:
+        return None
+    return now - timedelta(**{UNITS[match[2]]: int(match[1])}) if match[1] else now
+
+
+def dsl(query: Query, now: datetime | None = None) -> dict[str, Any]:
+    """For Elasticsearch; with `now`, times are of then."""
     match query:
         case Is(field, "*", False):
             return {"exists": {"field": field}}
@@ -133,29 +167,42 @@ def dsl(query: Query) -> dict[str, Any]:
             if not exact and "*" in value:
                 return {"wildcard": {field: value}}
             return {"term": {field: value}}
+        case Range(field, sign, value):
+            time = moment(value, now) if now else None
+            return {"range": {field: {SIGNS[sign][0]: time.isoformat() if time else value}}}
         case Not(inner):
-            return {"bool": {"must_not": [dsl(inner)]}}
-        case Group(True, parts):
-            return {"bool": {"should": [dsl(part) for part in parts], "minimum_should_match": 1}}
-        case Group(False, parts):
-            return {"bool": {"filter": [dsl(part) for part in parts]}} if parts else {"match_all": {}}
+            return {"bool": {"must_not": [dsl(inner, now)]}}
+        case Group(True, inner_parts):
+            return {"bool": {"should": [dsl(part, now) for part in inner_parts], "minimum_should_match": 1}}
+        case Group(False, inner_parts):
+            found = [dsl(part, now) for part in inner_parts]
+            return {"bool": {"filter": found}} if found else {"match_all": {}}
     raise AssertionError(query)
 
 
-def matches(query: Query, document: dict[str, Any]) -> bool:
+def matches(query: Query, document: dict[str, Any], now: datetime | None = None) -> bool:
     """Whether a document is found by it."""
     match query:
         case Is(field, "*", False):
             return bool(values(document, field))
         case Is(field, value, exact):
             found = [str(entry) for entry in values(document, field)]
+            if field.endswith(".ip") and "/" in value:
+                network = ipaddress.ip_network(value)
+                return any(ipaddress.ip_address(entry) in network for entry in found)
             return any(entry == value if exact else fnmatch.fnmatchcase(entry, value) for entry in found)
+        case Range(field, sign, value):
+            compare = SIGNS[sign][1]
+            time = moment(value, now) if now else None
+            if time:
+                return any(compare(datetime.fromisoformat(entry), time) for entry in values(document, field))
+            return any(compare(float(entry), float(value)) for entry in values(document, field))
         case Not(inner):
-            return not matches(inner, document)
-        case Group(True, parts):
-            return any(matches(part, document) for part in parts)
-        case Group(False, parts):
-            return all(matches(part, document) for part in parts)
+            return not matches(inner, document, now)
+        case Group(True, inner_parts):
+            return any(matches(part, document, now) for part in inner_parts)
+        case Group(False, inner_parts):
+            return all(matches(part, document, now) for part in inner_parts)
     raise AssertionError(query)
 
 

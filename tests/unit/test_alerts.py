@@ -20,7 +20,9 @@ DOTTED = re.compile(r"\b[a-z]\w*(?:\.\w+)+\b|@timestamp")
 def named(rule: dict[str, Any]) -> set[str]:
     """Every field that a rule's query, grouping or time names."""
     params = rule["params"]
-    found = {params[name] for name in ("timeField", "termField", "aggField") if name in params}
+    found = {params[name] for name in ("timeField", "aggField") if name in params}
+    terms = params.get("termField", [])
+    found |= {terms} if isinstance(terms, str) else set(terms)
     if "esqlQuery" in params:
         query = re.sub(r'"[^"]*"', "", params["esqlQuery"]["esql"])
         found |= set(DOTTED.findall(query))

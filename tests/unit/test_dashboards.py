@@ -11,7 +11,7 @@ import pytest
 
 from auditdeck.stack.bundle import ndjson, packed, read_bundle, unpacked, write_object
 from tests.support import kql
-from tests.support.lens import METRICS, OBJECTS, Panel, dashboards, panels
+from tests.support.lens import CONSTANTS, METRICS, OBJECTS, Panel, dashboards, panels
 
 TOP = Path(__file__).parent.parent.parent
 # What Kibana 8.12 writes, and every newer version takes (a dashboard without them comes out blank).
@@ -89,6 +89,10 @@ def test_dashboards_have_what_kibana_needs_to_render() -> None:
             for event in panel["embeddableConfig"]["enhancements"].get("dynamicActions", {}).get("events", []):
                 name = f"{index}:drilldown:{event['action']['factoryId']}:{event['eventId']}:dashboardId"
                 assert references[name]["type"] == "dashboard"
+            for layer in attributes["state"]["visualization"].get("layers", []):
+                if "annotations" in layer:
+                    name = f"{index}:xy-visualization-layer-{layer['layerId']}"
+                    assert references[name]["type"] == "index-pattern"
         for name, control in dashboard["attributes"]["controlGroupInput"]["panelsJSON"].items():
             assert control["explicitInput"]["id"] == name
             assert FIELDS[control["explicitInput"]["fieldName"]] in SORTABLE
@@ -119,11 +123,9 @@ def test_columns_and_fields(panel: Panel) -> None:
         elif operation == "count":
             assert column["sourceField"] == "___records___"
         else:
-            assert operation in {"formula", "math", "overall_sum"}
+            assert operation in {"formula", "math", "overall_sum", "filters", *CONSTANTS}
         if operation == "terms" and column["params"]["orderBy"]["type"] == "column":
             assert column["params"]["orderBy"]["columnId"] in panel.columns
-        for query in (panel.query, column.get("filter", {}).get("query", "")):
-            assert kql.fields(kql.parse(query)) <= FIELDS.keys()
     buckets = [panel.columns[name]["isBucketed"] for name in panel.order]
     assert buckets == sorted(buckets, reverse=True), "buckets come before metrics"
 
@@ -133,10 +135,13 @@ def test_the_visualization_shows_columns_that_exist(panel: Panel) -> None:
     used = set(re.findall(r'"(?:\w*Accessor|columnId)": "([^"]+)"', json.dumps(panel.state["visualization"])))
     lists = re.findall(r'"(?:accessors|metrics|primaryGroups)": (\[[^\]]*\])', json.dumps(panel.state["visualization"]))
     used |= {name for entry in lists for name in json.loads(entry)}
+    everything = {name for other in PANELS if other.whole is panel.whole for name in other.columns}
     assert used
-    assert used <= panel.columns.keys()
-    layers = panel.state["datasourceStates"]["formBased"]["layers"].keys()
-    assert set(re.findall(r'"layerId": "([^"]+)"', json.dumps(panel.state["visualization"]))) == set(layers)
+    assert used <= everything
+    layers = set(panel.state["datasourceStates"]["formBased"]["layers"])
+    marks = {layer["layerId"] for layer in panel.state["visualization"].get("layers", []) if "annotations" in layer}
+    shown = set(re.findall(r'"(?:layerId|trendlineLayerId)": "([^"]+)"', json.dumps(panel.state["visualization"])))
+    assert shown == layers | marks
 
 
 @pytest.mark.parametrize("panel", WITH_FORMULA, ids=lambda panel: panel.name)
@@ -145,25 +150,40 @@ def test_formulas_say_what_their_columns_compute(panel: Panel) -> None:
     for column in panel.columns.values():
         if column["operationType"] != "formula":
             continue
-        [math] = column["references"]
+        [root] = column["references"]
+        tree = panel.columns[root].get("params", {}).get("tinymathAst", root)
         written = re.sub(r"\s", "", column["params"]["formula"])
-        assert re.sub(r"\s", "", formula(panel, panel.columns[math]["params"]["tinymathAst"])) == written
+        assert re.sub(r"\s", "", formula(panel, tree)) == written
+
+
+SIGNS = {"divide": "/", "multiply": "*", "add": "+", "subtract": "-"}
+WEIGHT = {"add": 1, "subtract": 1, "multiply": 2, "divide": 2}
 
 
 def formula(panel: Panel, tree: Any) -> str:
-    signs = {"divide": "/", "add": "+"}
+    """The text of a formula from the columns that compute it."""
+    if isinstance(tree, int | float):
+        return str(tree)
     if isinstance(tree, dict):
-        return signs[tree["name"]].join(formula(panel, argument) for argument in tree["args"])
+        name = tree["name"]
+        inner = [formula(panel, argument) for argument in tree["args"]]
+        if name not in SIGNS:
+            return f"{name}({', '.join(inner)})"
+        weights = [WEIGHT.get(argument["name"], 3) if isinstance(argument, dict) else 3 for argument in tree["args"]]
+        left = inner[0] if weights[0] >= WEIGHT[name] else f"({inner[0]})"
+        right = inner[1] if weights[1] > WEIGHT[name] else f"({inner[1]})"
+        return f"{left} {SIGNS[name]} {right}"
     column = panel.columns[tree]
-    query = column.get("filter", {}).get("query", "").replace("'", "\\'")
+    if column["operationType"] in CONSTANTS:
+        return f"{column['operationType']}()"
     if column["operationType"] == "overall_sum":
         return f"overall_sum({formula(panel, column['references'][0])})"
-    source = "" if column["operationType"] == "count" else column["sourceField"]
     assert column["operationType"] in {"count", *METRICS}
-    arguments = [source] if source else []
-    if query:
-        arguments.append(f"kql='{query}'")
-    return f"{column['operationType']}({','.join(arguments)})"
+    query = column.get("filter", {}).get("query", "").replace("'", "\\'")
+    arguments = [] if column["operationType"] == "count" else [column["sourceField"]]
+    arguments += [f"kql='{query}'"] if query else []
+    arguments += [f"shift='{column['timeShift']}'"] if "timeShift" in column else []
+    return f"{column['operationType']}({', '.join(arguments)})"
 
 
 def test_saved_searches_show_fields_of_the_index() -> None:

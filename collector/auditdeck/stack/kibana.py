@@ -17,9 +17,18 @@ from auditdeck.stack.progress import Progress
 from auditdeck.stack.secrets import Secrets, write
 
 LANDING = "/app/dashboards#/view/auditdeck-outbound"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "defaultRoute": LANDING,
     "timepicker:timeDefaults": '{"from": "now-7d", "to": "now"}',
+    # What Discover shows of the events behind a number.
+    "defaultColumns": [
+        "host.name",
+        "event.action",
+        "auditd.summary.actor.secondary",
+        "auditd.summary.how",
+        "auditd.summary.object.primary",
+        "event.outcome",
+    ],
 }
 
 
