@@ -7,6 +7,7 @@
     │   ├── RulesLocked          rules are immutable (-e 2) until the next boot
     │   ├── RuleExists           the same rule is loaded already
     │   └── DaemonRunning        another audit daemon holds the audit socket
+    ├── TracepointError          the kernel's tracepoints cannot be used: connections come from audit then
     ├── RuleError                a rule file: names file, line and reason
     ├── SettingsError            a settings file or variable: names the key
     └── StoreError               the event log or the local store on disk
@@ -57,6 +58,10 @@ class DaemonRunning(KernelError):
     def __init__(self, message: str, hint: str = "", errno: int = 0, pid: int = 0) -> None:
         super().__init__(message, hint, errno)
         self.pid = pid
+
+
+class TracepointError(AuditdeckError):
+    """A BPF program cannot be loaded or attached here."""
 
 
 class RuleError(AuditdeckError):

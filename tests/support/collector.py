@@ -71,12 +71,15 @@ class Collector:
 
 
 @contextmanager
-def collector(data_dir: Path, *options: str | Path) -> Iterator[Collector]:
+def collector(data_dir: Path, *options: str | Path, source: str = "audit", **variables: str) -> Iterator[Collector]:
+    """With the rules that are named, and no others. The tracepoint sees everyone: its tests count by user."""
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / f"run-{time.monotonic_ns()}.log"
     command = [*COMMAND, "run", "--data-dir", str(data_dir), "--no-default-rules", *map(str, options)]
     with open(log, "w") as output:
-        running = Collector(subprocess.Popen(command, stderr=output, stdout=output, text=True), data_dir, log)
+        environment = {**os.environ, "AUDITDECK_CONNECTIONS__SOURCE": source, **variables}
+        process = subprocess.Popen(command, stderr=output, stdout=output, text=True, env=environment)
+        running = Collector(process, data_dir, log)
     try:
         running.wait_ready()
         yield running

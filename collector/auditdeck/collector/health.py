@@ -20,6 +20,7 @@ HEALTH_INTERVAL = 60.0
 class Counters(Counts):
     """Since the start of the process, with those of the assembler.
 
+    `connections`: attempts that the tracepoint told; `ring_lost`: those for which it had no room.
     `lost`: records that the kernel dropped (its own count), `overruns`: times that the receive buffer was full,
     `dropped`: documents deleted by the event log's bounds before a consumer had them, `damaged`: records that could not
     be read and torn lines, `absorbed`: socket events that only told a protocol, `filtered`: events that a filter kept
@@ -29,6 +30,8 @@ class Counters(Counts):
     event log that the slowest output has still to send.
     """
 
+    connections: int = 0
+    ring_lost: int = 0
     records: int = 0
     documents: int = 0
     absorbed: int = 0

@@ -21,9 +21,11 @@ from auditdeck.audit.messages import AUDIT_EOE
 from auditdeck.audit.record import Payload
 from auditdeck.audit.rules.defaults import default_rules, load_defaults
 from auditdeck.audit.rules.files import Statement, parse_line
+from auditdeck.collector.connections import KEYS, ConnectionReader, open_tracepoint
 from auditdeck.collector.filters import make_filters
 from auditdeck.collector.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.collector.session import Mode, Session
+from auditdeck.connections.tracepoint import Tracepoint
 from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context, live_context
@@ -76,6 +78,8 @@ class Pipeline:
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.packing: list[int] = []
         self.without_eoe = False
+        self.tracepoint: Tracepoint | None = None
+        self.no_tracepoint = ""
         self.on_line: Callable[[bytes], None] | None = None
 
     def start(self) -> None:
@@ -97,6 +101,7 @@ class Pipeline:
             self.writer.close()
             raise
         try:
+            self.tracepoint, self.no_tracepoint = open_tracepoint(self.settings.connections.source)
             self.lost_before = self.session.control.status().lost
             self.capture = self.session.open(
                 {
@@ -111,16 +116,29 @@ class Pipeline:
         except BaseException:
             self.session.close()
             self.writer.close()
+            if self.tracepoint is not None:
+                self.tracepoint.close()
             raise
         self.context = self.make_context()
+        self.context.network.told = self.tracepoint is not None
         self.assembler = Assembler(title_ends=self.without_eoe, counts=self.counters)
         documents = self.settings.documents
         original = documents.original or self.settings.outputs.needs_original
         self.encoder = Encoder(self.context, original=original, socket_events=documents.socket_events)
         self.filters = make_filters(self.settings.filters, self.context.users)
         self.outputs = open_outputs(self.settings, self.make_users())
-        for work in (self.receive, self.decode, self.keep_house):
-            thread = threading.Thread(target=self.guarded, args=(work,), name=work.__name__, daemon=True)
+        works = {"receive": self.receive, "decode": self.decode, "keep_house": self.keep_house}
+        self.connections: ConnectionReader | None = None
+        if self.tracepoint is not None:
+            filters = make_filters(self.settings.filters, self.context.users)
+            self.connections = ConnectionReader(
+                self.tracepoint, self.context, self.settings, filters, self.counters, self.keep
+            )
+            works["connections"] = self.connections.run
+        else:
+            logger.warning("connections come from audit's rules, not the tracepoint: %s", self.no_tracepoint)
+        for name, work in works.items():
+            thread = threading.Thread(target=self.guarded, args=(work,), name=name, daemon=True)
             self.threads.append(thread)
             thread.start()
         for output in self.outputs:
@@ -137,12 +155,28 @@ class Pipeline:
     def load_rules(self) -> None:
         if not self.session.locked:
             if self.settings.rules.default:
-                self.session.notes += load_defaults(self.session.control, default_rules(asset("rules")))
+                self.session.notes += load_defaults(self.session.control, self.default_rules())
             loaded = self.session.load(self.statements)
             self.session.notes += loaded.warnings + [str(error) for error in loaded.errors]
             self.without_eoe = self.settings.kernel.exclude_eoe and self.leave_out_eoe()
         for note in self.session.notes:
             logger.warning("%s", note)
+
+    def default_rules(self) -> list[Statement]:
+        """Those that auditdeck brings along, without the ones whose answers the tracepoint gives."""
+        statements = default_rules(asset("rules"))
+        if self.tracepoint is None or self.wants_connects:
+            return statements
+        return [statement for statement in statements if not any(f"-k {key}" in statement.text for key in KEYS)]
+
+    @property
+    def wants_connects(self) -> bool:
+        """Whether audit's own events of connect(2) are asked for beside the tracepoint."""
+        return self.settings.connections.udp or self.settings.outputs.needs_original
+
+    @property
+    def source(self) -> str:
+        return "audit" if self.tracepoint is None else "tracepoint"
 
     def leave_out_eoe(self) -> bool:
         """Tells the kernel to leave out the records that only end events: a quarter of what it would send.
@@ -257,10 +291,7 @@ class Pipeline:
                 lines.append(line)
             else:
                 self.counters.absorbed += 1
-        if self.on_line is not None:
-            for line in lines:
-                self.on_line(line)
-        self.writer.append(lines)
+        self.keep(lines)
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
         for event in events:
             if event.is_call:
@@ -269,6 +300,13 @@ class Pipeline:
                     self.counters.lag = round(lag, 3)
                 break
         self.counters.documents += len(lines)
+
+    def keep(self, lines: list[bytes]) -> None:
+        """Into the event log; in any thread."""
+        if self.on_line is not None:
+            for line in lines:
+                self.on_line(line)
+        self.writer.append(lines)
 
     def keep_house(self) -> None:
         """fsync, names and addresses, the kernel's own counts, rotation, compression, compaction, bounds, status and
@@ -293,7 +331,7 @@ class Pipeline:
                 last_bounds = now
             urgent = any(
                 getattr(self.counters, name) != getattr(self.reported, name)
-                for name in ("lost", "gaps", "dropped", "damaged")
+                for name in ("lost", "gaps", "dropped", "damaged", "ring_lost")
             )
             if urgent or now - last_health >= HEALTH_INTERVAL:
                 self.report_health(now - last_health)
@@ -327,9 +365,20 @@ class Pipeline:
             mode=self.mode,
             receive_buffer=self.capture.receive_buffer,
             redacted=self.context.redactor.count,
-            filters={rule.name: rule.count for rule in self.filters.rules},
+            filters=self.filter_counts(),
+            connections={
+                "source": self.source,
+                "why_not_tracepoint": self.no_tracepoint,
+                "open": self.connections.open if self.connections else None,
+            },
             outputs=outputs,
         )
+
+    def filter_counts(self) -> dict[str, int]:
+        found = {rule.name: rule.count for rule in self.filters.rules}
+        for rule in self.connections.filters.rules if self.connections else ():
+            found[rule.name] += rule.count
+        return found
 
     def compact_left_over(self) -> None:
         """What an earlier run closed but did not compress or compact."""
@@ -373,9 +422,13 @@ class Pipeline:
     def stop(self) -> None:
         """Puts the kernel's state back, takes what is still on its way, and closes the event log."""
         self.stopping.set()
+        if self.connections is not None:
+            self.connections.stop()
         for thread in self.threads:
             if thread.name != "decode":
                 thread.join(10)
+        if self.connections is not None:
+            self.connections.close()
         with contextlib.suppress(AuditdeckError):
             self.drain(self.capture)
         self.session.close()

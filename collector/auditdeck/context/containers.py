@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import stat
 import threading
@@ -55,6 +56,7 @@ class Containers:
         self.proc = proc or Proc()
         self.known: Cache[int, tuple[float, Cgroup]] = Cache(REMEMBERED)
         self.shims: Cache[int, tuple[float, str]] = Cache(REMEMBERED)
+        self.groups: Cache[int, Cgroup] = Cache(REMEMBERED)
 
     def of(self, pid: int, parent: int = 0, now: float | None = None) -> Description:
         identity = self.cgroup(pid, parent, now).container
@@ -78,6 +80,24 @@ class Containers:
             found = cgroup if known else self.of_parent(parent, now)
         return self.known.keep(pid, (now, found))[1]
 
+    def of_group(self, number: int, pid: int, parent: int = 0) -> Description:
+        """As `of`, by the id of the control group: so also of a process that is gone."""
+        group = self.group(number, pid, parent)
+        if not group.container:
+            return {}
+        described = self.names.containers.get(group.container) if self.names else None
+        return described or {"id": group.container}
+
+    def group(self, number: int, pid: int, parent: int = 0) -> Cgroup:
+        """By its id: the inode of its folder in version 2 of control groups; 1 and less where that is not used."""
+        if number <= 1:
+            return self.cgroup(pid, parent)
+        known = self.groups.get(number)
+        if known is None:
+            found = read_cgroup(self.proc, pid) or find_group(number) or self.cgroup(pid, parent)
+            known = self.groups.keep(number, found)
+        return known
+
     def of_parent(self, parent: int, now: float) -> Cgroup:
         """The parent's container; of the first process of a container the parent is the shim that started it."""
         if not parent:
@@ -94,6 +114,17 @@ class Containers:
     def close(self) -> None:
         if self.names is not None:
             self.names.stop()
+
+
+def find_group(number: int, root: str = "/sys/fs/cgroup") -> Cgroup | None:
+    """The control group whose folder has this inode; None if it is gone."""
+    for folder, _, _ in os.walk(root):
+        try:
+            if os.stat(folder).st_ino == number:
+                return cgroup_of(b"0::" + (folder.removeprefix(root) or "/").encode())
+        except OSError:
+            continue
+    return None
 
 
 def read_cgroup(proc: Proc, pid: int) -> Cgroup | None:

@@ -49,10 +49,12 @@ BEGUN = Connect("tcp", "result", repeat=False, failed=False, under_way=True)
 
 @dataclass(slots=True)
 class Network:
-    """Remembers sockets by (pid, descriptor). `live` allows a look at descriptors of running processes."""
+    """Remembers sockets by (pid, descriptor). `live` allows a look at descriptors of running processes; `told` says
+    that the tracepoint tells TCP connections, so that their connects are only repeats of that."""
 
     addresses: OwnAddresses
     live: bool = True
+    told: bool = False
     sockets: Cache[tuple[int, int], Socket] = field(default_factory=lambda: Cache(SOCKETS_REMEMBERED))
 
     def made(self, pid: int, number: int, domain: int, kind: int, protocol: int) -> str:
@@ -64,6 +66,10 @@ class Network:
 
     def connected(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:
         """connect(2) returned `result`, 0 or a negative errno."""
+        found = self.called(pid, number, destination, result)
+        return found._replace(repeat=True) if self.told and found.transport != "udp" else found
+
+    def called(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:
         error = -result
         seen = self.sockets.get((pid, number))
         if seen is None and error == EINPROGRESS:

@@ -62,6 +62,13 @@ class Kernel(Model):
     exclude_eoe: bool = True
 
 
+class ConnectionSettings(Model):
+    """Where TCP connections are taken from."""
+
+    source: Literal["auto", "tracepoint", "audit"] = "auto"
+    udp: bool = False
+
+
 class Rules(Model):
     """What is watched."""
 
@@ -107,6 +114,7 @@ class Documents(Model):
 
     original: bool = False
     socket_events: bool = False
+    connection_ends: bool = True
     arguments_limit: Size = Size(64 << 10)
     min_type: Count = 0
     max_type: Count = 65535
@@ -239,6 +247,7 @@ class Settings(Model):
 
     data_dir: str = str(DEFAULT_DATA_DIR)
     kernel: Kernel = msgspec.field(default_factory=Kernel)
+    connections: ConnectionSettings = msgspec.field(default_factory=ConnectionSettings)
     rules: Rules = msgspec.field(default_factory=Rules)
     event_log: EventLog = msgspec.field(default_factory=EventLog)
     store: StoreSettings = msgspec.field(default_factory=StoreSettings)

@@ -1,0 +1,110 @@
+"""Connections from their records: which are over within a second, which have begun, which have ended."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from auditdeck.connections.clock import boottime
+from auditdeck.connections.layout import (
+    CONNECTION,
+    EXECUTED,
+    EXECUTION,
+    EXITED,
+    FORK,
+    FORKED,
+    Connection,
+    Execution,
+    Fork,
+    connection_of,
+)  # fmt: skip
+
+SETTLED_AFTER = 1_000_000_000
+"""ns after which a connection that is established is told without waiting for its end."""
+KIND = struct.Struct("=I").unpack_from
+
+
+class Phase(Enum):
+    """What is told of a connection at once."""
+
+    WHOLE = "whole"
+    BEGUN = "begun"
+    ENDED = "ended"
+
+
+class Change(NamedTuple):
+    connection: Connection
+    phase: Phase
+
+
+class Records(Protocol):
+    """What is read: `Tracepoint`."""
+
+    def records(self) -> list[bytes]: ...
+
+    def still_open(self) -> memoryview: ...
+
+
+class Processes(Protocol):
+    """Who is told of processes: `ProcessTable`."""
+
+    def fork(self, fork: Fork) -> None: ...
+
+    def execute(self, execution: Execution) -> None: ...
+
+
+class Tracker:
+    """`poll()`: what became of connections since the last time; forks and executions go to the process table."""
+
+    def __init__(self, source: Records, processes: Processes, clock: Callable[[], int] = boottime) -> None:
+        self.source = source
+        self.processes = processes
+        self.clock = clock
+        self.begun: dict[int, int] = {}
+        self.swept = 0.0
+        self.open = 0
+
+    def poll(self) -> list[Change]:
+        changes = []
+        begun = self.begun
+        for record in self.source.records():
+            [kind] = KIND(record)
+            if kind == EXITED:
+                connection = connection_of(record)
+                told = begun.pop(connection.sock, 0) if begun else 0
+                changes.append(Change(connection, Phase.ENDED if told == connection.opened else Phase.WHOLE))
+            elif kind == FORKED:
+                self.processes.fork(Fork._make(FORK.struct.unpack(record)))
+            elif kind == EXECUTED:
+                self.processes.execute(Execution._make(EXECUTION.struct.unpack(record)))
+        now = time.monotonic()
+        if now - self.swept >= 1.0:
+            self.swept = now
+            changes += self.sweep()
+        return changes
+
+    def sweep(self) -> list[Change]:
+        """Connections that have been established for a while and were not told yet."""
+        data = self.source.still_open()
+        words, stride = data.cast("Q"), CONNECTION.size // 8
+        socks = words[CONNECTION.offsets["sock"] // 8 :: stride].tolist()
+        opened = words[CONNECTION.offsets["opened"] // 8 :: stride].tolist()
+        established = words[CONNECTION.offsets["established"] // 8 :: stride].tolist()
+        self.open = sum(map(bool, established))
+        before = self.clock() - SETTLED_AFTER
+        begun = self.begun
+        changes = []
+        still: dict[int, int] = {}
+        for place, (sock, began, there) in enumerate(zip(socks, opened, established, strict=True)):
+            if not there or began > before:
+                continue
+            still[sock] = began
+            if begun.get(sock) != began:
+                changes.append(Change(connection_of(data, place * CONNECTION.size), Phase.BEGUN))
+        # One whose end is in the ring buffer already is no longer open, but its end is still to come.
+        gone = {sock: began for sock, began in begun.items() if sock not in still}
+        self.begun = still | gone
+        return changes

@@ -1,0 +1,274 @@
+"""Every TCP connection over a network with a round trip, as the kernel's state machine tells it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditdeck.connections.tracepoint import Tracepoint
+from auditdeck.errors import TracepointError
+from tests.support.audit import skip_if
+from tests.support.build import narrow, traffic
+from tests.support.collector import as_user, collector, report
+from tests.support.round_trip import CLOSED, DROPPED, OPEN, Far, round_trip
+
+CLIENTS = Path(__file__).parent.parent / "support" / "clients.py"
+PYTHON = Path("/usr/bin/python3")
+FIRST = 64300
+
+
+def why_no_tracepoint() -> str:
+    try:
+        Tracepoint().close()
+    except TracepointError as error:
+        return f"{error}; {error.hint}"
+    return ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracepoint() -> None:
+    skip_if(why_no_tracepoint(), "CI can load it")
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Far]:
+    with round_trip() as found:
+        found.serve()
+        found.drop()
+        yield found
+
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("audit"), pytest.mark.timeout(180)]
+
+
+def documents(data_dir: Path, user: int) -> list[dict[str, Any]]:
+    """Of connections that a user made."""
+    found = []
+    for path in sorted((data_dir / "events").glob("*.ndjson*")):
+        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        found += [json.loads(line) for line in text.splitlines() if b'"source":"tracepoint"' in line]
+    return [document for document in found if document["user"]["id"] == str(user)]
+
+
+def states(found: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(
+        document["auditdeck"]["connection"]["state"] for document in found if "start" in document["event"]["type"]
+    )
+
+
+def client(user: int, *words: object) -> None:
+    as_user(user, PYTHON, CLIENTS, *map(str, words))
+
+
+def test_what_became_of_each(tmp_path: Path, far: Far) -> None:
+    """The headline was wrong here: what is in progress when connect(2) returns is not a connection yet."""
+    with collector(tmp_path, source="tracepoint") as running:
+        client(FIRST, "asyncio", 60, far.ipv4, OPEN)
+        client(FIRST, "asyncio", 40, far.ipv4, CLOSED)
+        client(FIRST, "asyncio", 5, far.ipv4, DROPPED)
+        client(FIRST, "asyncio", 3, far.ipv6, OPEN)
+        running.stop()
+    found = documents(tmp_path, FIRST)
+    assert states(found) == {"established": 63, "refused": 40, "unanswered": 5}
+    for document in found:
+        state = document["auditdeck"]["connection"]["state"]
+        assert document["process"]["executable"] == str(PYTHON.resolve())
+        assert document["process"]["args"][1] == str(CLIENTS)
+        assert document["user"]["group"]["id"] == str(FIRST)
+        assert document["network"]["direction"] == "egress"
+        assert document["event"]["outcome"] == ("success" if state == "established" else "failure")
+        assert document["tags"] == ["netconns_out"]
+        assert (document.get("error") or {}).get("code") == ("ECONNREFUSED" if state == "refused" else None)
+        if state == "established":
+            assert 40_000 < document["auditdeck"]["connection"]["establish_time"] < 500_000
+            assert document["event"]["duration"] > 40_000_000
+            assert document["source"]["ip"] in (far.near4, far.near6)
+    answer = report(tmp_path, "--user", str(FIRST))
+    assert answer["outbound_tcp"]["connections"] == 63
+    assert answer["outbound_tcp"]["failed"] == 45
+
+
+WAYS = [
+    ("asyncio", 20), ("threads", 20), ("children", 10), ("passing", 10), ("dup", 10), ("mptcp", 5), ("plain", 10),
+]  # fmt: skip
+
+
+def test_every_way_to_connect(tmp_path: Path, far: Far) -> None:
+    programs = {"nonblocking": 10, "blocking": 10, "twice": 10, "uring": 10}
+    with collector(tmp_path, source="tracepoint") as running:
+        for number, (way, count) in enumerate(WAYS):
+            client(FIRST + 1 + number, way, count, far.ipv4, OPEN)
+        for number, (way, count) in enumerate(programs.items()):
+            as_user(FIRST + 20 + number, traffic("ways"), way, str(count), far.ipv4, str(OPEN))
+        as_user(FIRST + 30, traffic("ways"), "nonblocking", "10", far.mapped, str(OPEN))
+        as_user(FIRST + 31, narrow() or traffic("ways"), "nonblocking", "10", far.ipv6, str(OPEN))
+        running.stop()
+    for number, (_, count) in enumerate(WAYS):
+        found = documents(tmp_path, FIRST + 1 + number)
+        assert states(found) == {"established": count}
+        assert {document["process"]["executable"] for document in found} == {str(PYTHON.resolve())}
+    for number, count in enumerate(programs.values()):
+        found = documents(tmp_path, FIRST + 20 + number)
+        assert states(found) == {"established": count}
+        assert {document["process"]["executable"] for document in found} == {str(traffic("ways"))}
+    mapped = documents(tmp_path, FIRST + 30)
+    assert states(mapped) == {"established": 10}
+    assert {document["destination"]["ip"] for document in mapped} == {far.ipv4}
+    assert {document["network"]["type"] for document in mapped} == {"ipv4"}
+    assert states(documents(tmp_path, FIRST + 31)) == {"established": 10}
+
+
+@pytest.mark.parametrize(("way", "more"), [("plain", ()), ("linger", ()), ("fastopen", ("fastopen",))])
+def test_bytes_to_the_byte(tmp_path: Path, far: Far, way: str, more: tuple[str, ...]) -> None:
+    port = OPEN + 100 + len(way)
+    far.serve(port, *more)
+    with collector(tmp_path, source="tracepoint") as running:
+        for wanted, given in ((1000, 50), (0, 70_000), (300_000, 1)):
+            client(FIRST + 40, way, 1, far.ipv4, port, wanted, given)
+        # What is sent last is acknowledged a round trip later, also to a program that is gone.
+        time.sleep(0.3)
+        running.stop()
+    found = documents(tmp_path, FIRST + 40)
+    lines = [len(b"%d %d\n" % pair) for pair in ((1000, 50), (0, 70_000), (300_000, 1))]
+    assert [document["source"]["bytes"] for document in found] == [1000 + lines[0], lines[1], 300_000 + lines[2]]
+    assert [document["destination"]["bytes"] for document in found] == [50, 70_000, 1]
+    assert states(found) == {"established": 3}
+
+
+def test_one_that_stays_open_is_told_twice(tmp_path: Path, far: Far) -> None:
+    with collector(tmp_path, source="tracepoint") as running:
+        command = [PYTHON, CLIENTS, "held", "1", far.ipv4, str(OPEN), "10", "20"]
+        held = subprocess.Popen(command, user=FIRST + 41, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+        assert held.stdin
+        assert held.stdout
+        assert held.stdout.readline() == b"held\n"
+        time.sleep(2.5)
+        [begun] = documents(tmp_path, FIRST + 41)
+        held.communicate(b"\n", timeout=10)
+        time.sleep(0.3)
+        running.stop()
+    assert begun["event"]["type"] == ["connection", "start"]
+    assert begun["auditdeck"]["connection"]["state"] == "established"
+    assert "bytes" not in begun["source"]
+    [_, ended] = documents(tmp_path, FIRST + 41)
+    assert ended["event"]["type"] == ["connection", "end"]
+    assert ended["event"]["action"] == "disconnected-from"
+    assert "state" not in ended["auditdeck"]["connection"]
+    assert ended["auditdeck"]["connection"]["id"] == begun["auditdeck"]["connection"]["id"]
+    assert ended["network"]["community_id"] == begun["network"]["community_id"]
+    assert (ended["source"]["bytes"], ended["destination"]["bytes"]) == (10 + len("10 20\n"), 20)
+    assert ended["event"]["duration"] > 2_000_000_000
+    assert report(tmp_path, "--user", str(FIRST + 41))["outbound_tcp"]["connections"] == 1
+
+
+def test_a_process_that_was_there_before(tmp_path: Path, far: Far) -> None:
+    """It waits at its prompt while the collector starts."""
+    argv = ["", "plain", "4", far.ipv4, str(OPEN)]
+    program = f"input(); import runpy, sys; sys.argv = {argv}; runpy.run_path('{CLIENTS}')"
+    older = subprocess.Popen([PYTHON, "-c", program], user=FIRST + 42, stdin=subprocess.PIPE, cwd="/")
+    with collector(tmp_path, source="tracepoint") as running:
+        older.communicate(b"\n", timeout=20)
+        running.stop()
+    found = documents(tmp_path, FIRST + 42)
+    assert states(found) == {"established": 4}
+    assert {document["process"]["executable"] for document in found} == {str(PYTHON.resolve())}
+
+
+def test_programs_that_live_a_millisecond(tmp_path: Path, far: Far) -> None:
+    """Gone long before anyone can look at /proc."""
+    program = traffic("short")
+    once, last = f"{program} blocking 1 127.0.0.1 9", f"{program} blocking 5 {far.ipv4} {OPEN}"
+    script = f"i=0; while [ $i -lt 200 ]; do {once}; i=$((i+1)); done; {last}"
+    with collector(tmp_path, source="tracepoint") as running:
+        as_user(FIRST + 43, "/bin/sh", "-c", script)
+        running.stop()
+    found = documents(tmp_path, FIRST + 43)
+    assert states(found) == {"refused": 200, "established": 5}
+    named = [document for document in found if document["process"].get("executable") == str(program)]
+    assert len(named) == len(found)
+    assert {document["process"]["parent"]["name"] for document in found} == {Path("/bin/sh").resolve().name}
+
+
+def test_another_network_namespace(tmp_path: Path, far: Far) -> None:
+    """From the other side to this one."""
+    server = traffic("back-server")
+    listening = subprocess.Popen([server, "serve", "20", "::", "18099"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert listening.stdout
+        assert listening.stdout.readline().strip() == "ready"
+        with collector(tmp_path, source="tracepoint") as running:
+            command = ["ip", "netns", "exec", far.name, "setpriv", f"--reuid={FIRST + 44}", "--clear-groups"]
+            subprocess.run([*command, traffic("back"), "blocking", "7", far.near4, "18099"], check=True)
+            running.stop()
+    finally:
+        listening.terminate()
+        listening.wait()
+    found = documents(tmp_path, FIRST + 44)
+    assert states(found) == {"established": 7}
+
+
+def test_ten_thousand_of_a_mix(tmp_path: Path, far: Far) -> None:
+    program = traffic("many")
+    users = [FIRST + 50 + number for number in range(4)]
+    with collector(tmp_path, source="tracepoint") as running:
+        children = []
+        for user, (kind, count, port) in zip(
+            users,
+            (
+                ("nonblocking", 700, OPEN),
+                ("blocking", 300, OPEN),
+                ("nonblocking", 600, CLOSED),
+                ("blocking", 400, CLOSED),
+            ),
+            strict=True,
+        ):
+            for address in (far.ipv4, far.ipv6, far.mapped, far.ipv4, far.ipv6):
+                command = [program, kind, str(count), address, str(port)]
+                children.append(subprocess.Popen(command, user=user, group=user, cwd="/", stdout=subprocess.DEVNULL))
+        for child in children:
+            assert child.wait(120) == 0
+        time.sleep(0.5)
+        running.stop()
+        status = running.status()["counters"]
+    assert status["ring_lost"] == 0
+    expected = [{"established": 3500}, {"established": 1500}, {"refused": 3000}, {"refused": 2000}]
+    assert [states(documents(tmp_path, user)) for user in users] == expected
+
+
+def test_nothing_stays_behind_after_a_kill(tmp_path: Path) -> None:
+    def attached() -> int:
+        listed = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+        return int(listed.stdout)
+
+    before = attached()
+    with collector(tmp_path, source="tracepoint") as running:
+        assert attached() >= before + 3
+        running.kill()
+    time.sleep(0.5)
+    assert attached() == before
+
+
+COUNT = """
+import ctypes, struct
+from auditdeck.connections.bpf import NUMBERS
+from platform import machine
+libc = ctypes.CDLL(None, use_errno=True)
+current = found = 0
+while True:
+    attributes = ctypes.create_string_buffer(struct.pack('=III', current, 0, 0), 160)
+    if libc.syscall(NUMBERS[machine()], 11, attributes, 160):
+        break
+    current = struct.unpack_from('=I', attributes, 4)[0]
+    found += 1
+print(found)
+"""
+"""BPF_PROG_GET_NEXT_ID, until there is no other."""
