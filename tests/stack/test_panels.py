@@ -16,7 +16,18 @@ from elasticsearch.helpers import bulk
 from auditdeck.collector.health import Counters, changes
 from tests.support import kql
 from tests.support.elasticsearch import elasticsearch
-from tests.support.lens import MISSING, OTHER, TOP, as_shown, by_counting, by_elasticsearch, discovered, panels
+from tests.support.lens import (
+    MISSING,
+    OTHER,
+    RECORDS,
+    TOP,
+    Panel,
+    as_shown,
+    by_counting,
+    by_elasticsearch,
+    discovered,
+    panels,
+)
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -286,14 +297,12 @@ def test_logins_are_of_the_account_that_was_tried(search: Callable[..., Any]) ->
     assert value(search, "logins-became") == len(made("became")), "not the sessions that sshd opens"
 
 
-METRICS = [
-    n for n, p in PANELS.items() if p.kind == "lnsMetric" and not p.trend and "unique" not in json.dumps(p.columns)
-]
+def counts(panel: Panel) -> bool:
+    main = panel.columns.get(panel.state["visualization"].get("metricAccessor", ""), {})
+    return main.get("sourceField") == RECORDS and not panel.free
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in METRICS if not PANELS[n].free and "sum" not in json.dumps(PANELS[n].columns)]
-)
+@pytest.mark.parametrize("name", [name for name, panel in PANELS.items() if counts(panel)])
 def test_a_count_leads_to_as_many_events(search: Callable[..., Any], name: str) -> None:
     panel = PANELS[name]
     query, _ = discovered(panel)

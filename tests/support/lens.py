@@ -14,7 +14,8 @@ from tests.support import kql
 
 TOP = Path(__file__).parent.parent.parent
 OBJECTS = TOP / "kibana" / "saved-objects"
-METRICS = {"unique_count": "cardinality", "sum": "sum", "min": "min", "max": "max"}
+METRICS = {"unique_count": "cardinality", "sum": "sum", "min": "min", "max": "max", "count": "value_count"}
+RECORDS = "___records___"
 CONSTANTS = {"now", "time_range", "interval"}
 DAY = timedelta(days=1)
 MISSING, OTHER = "(missing value)", "Other"
@@ -55,7 +56,7 @@ class Panel:
     @property
     def simple(self) -> dict[str, dict[str, Any]]:
         """Columns that Elasticsearch computes."""
-        return {name: column for name, column in self.columns.items() if column["operationType"] in {"count", *METRICS}}
+        return {name: column for name, column in self.columns.items() if column["operationType"] in METRICS}
 
     @property
     def effective(self) -> str:
@@ -110,7 +111,7 @@ def discovered(panel: Panel) -> tuple[str, list[str]]:
     query = panel.query
     if all(inner):
         query = f"({query}) and ({' or '.join(f'({part})' for part in inner)})"
-    fields = {column.get("sourceField") for column in panel.columns.values()} - {None, "___records___", "@timestamp"}
+    fields = {column.get("sourceField") for column in panel.columns.values()} - {None, RECORDS, "@timestamp"}
     return query, sorted(str(field) for field in fields)
 
 
@@ -151,7 +152,7 @@ def as_shown(search: Callable[..., Any], panel: Panel, since: datetime, until: d
 
 def filtered(column: dict[str, Any], now: datetime) -> dict[str, Any]:
     query = kql.dsl(kql.parse(column.get("filter", {}).get("query", "")), now)
-    if column["operationType"] == "count":
+    if column["sourceField"] == RECORDS:
         return {"filter": query}
     metric: dict[str, Any] = {"field": column["sourceField"]}
     if column["operationType"] == "unique_count":
@@ -187,7 +188,7 @@ def walk(aggregations: dict[str, Any], buckets: list[str], metrics: dict[str, An
         values = {}
         for name, column in metrics.items():
             found = aggregations[name]
-            values[name] = found["doc_count"] if column["operationType"] == "count" else found["value"]["value"]
+            values[name] = found["doc_count"] if column["sourceField"] == RECORDS else found["value"]["value"]
         yield (), values
         return
     found = aggregations[buckets[0]]["buckets"]
@@ -236,12 +237,14 @@ def bucket_values(column: dict[str, Any], document: dict[str, Any], now: datetim
 
 
 def compute(column: dict[str, Any], documents: list[dict[str, Any]]) -> Any:
-    if column["operationType"] == "count":
+    if column["sourceField"] == RECORDS:
         return len(documents)
     found = [value for document in documents for value in kql.values(document, column["sourceField"])]
     if column["sourceField"] == "@timestamp":
         found = [datetime.fromisoformat(value).timestamp() * 1000 for value in found]
     match column["operationType"]:
+        case "count":
+            return len(found)
         case "unique_count":
             return len(set(found))
         case "sum":

@@ -11,14 +11,14 @@ import pytest
 
 from auditdeck.stack.bundle import ndjson, packed, read_bundle, unpacked, write_object
 from tests.support import kql
-from tests.support.lens import CONSTANTS, METRICS, OBJECTS, Panel, dashboards, panels
+from tests.support.lens import CONSTANTS, METRICS, OBJECTS, RECORDS, Panel, dashboards, panels
 
 TOP = Path(__file__).parent.parent.parent
 # What Kibana 8.12 writes, and every newer version takes (a dashboard without them comes out blank).
 VERSIONS = {"index-pattern": "8.0.0", "search": "8.0.0", "dashboard": "8.9.0"}
 NUMBERS = {"long", "integer", "float"}
 SORTABLE = NUMBERS | {"keyword", "ip", "boolean", "date"}
-ALLOWED = {"unique_count": SORTABLE, "terms": SORTABLE, "sum": NUMBERS, "min": NUMBERS | {"date"},
+ALLOWED = {"count": SORTABLE, "unique_count": SORTABLE, "terms": SORTABLE, "sum": NUMBERS, "min": NUMBERS | {"date"},
            "max": NUMBERS | {"date"}, "date_histogram": {"date"}}  # fmt: skip
 
 
@@ -118,10 +118,10 @@ def test_columns_and_fields(panel: Panel) -> None:
         operation = column["operationType"]
         for reference in column.get("references", []):
             assert reference in panel.columns
-        if operation in ALLOWED:
+        if column.get("sourceField") == RECORDS:
+            assert operation == "count"
+        elif operation in ALLOWED:
             assert FIELDS[column["sourceField"]] in ALLOWED[operation], column["sourceField"]
-        elif operation == "count":
-            assert column["sourceField"] == "___records___"
         else:
             assert operation in {"formula", "math", "overall_sum", "filters", *CONSTANTS}
         if operation == "terms" and column["params"]["orderBy"]["type"] == "column":
@@ -178,7 +178,7 @@ def formula(panel: Panel, tree: Any) -> str:
         return f"{column['operationType']}()"
     if column["operationType"] == "overall_sum":
         return f"overall_sum({formula(panel, column['references'][0])})"
-    assert column["operationType"] in {"count", *METRICS}
+    assert column["operationType"] in METRICS
     query = column.get("filter", {}).get("query", "").replace("'", "\\'")
     arguments = [] if column["operationType"] == "count" else [column["sourceField"]]
     arguments += [f"kql='{query}'"] if query else []
