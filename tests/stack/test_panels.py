@@ -28,6 +28,7 @@ from tests.support.lens import (
     discovered,
     panels,
 )
+from tests.unit.test_truth import vega
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -268,6 +269,25 @@ def test_shares_have_one_denominator(search: Callable[..., Any], name: str) -> N
     if "process" in name or "program" in name:
         assert (OTHER,) in rows
         assert (MISSING,) in rows
+
+
+def test_the_bands_make_all_connections(search: Callable[..., Any]) -> None:
+    """What the drawing of users, programs and destinations adds up, with the rest of each, is the headline."""
+    [spec] = vega()
+    window = {"range": {"@timestamp": {"gte": SINCE.isoformat(), "lt": UNTIL.isoformat()}}}
+    body = spec["data"][0]["url"]["body"]
+    query = {"bool": {"filter": [window, *[part for part in body["query"]["bool"]["filter"] if "term" in part]]}}
+    level = [search(query=query, size=0, aggs=body["aggs"])["aggregations"]["u"]]
+    total, rest = 0, 0
+    for inner in ("p", "d", None):
+        rest += sum(found["sum_other_doc_count"] for found in level)
+        buckets = [bucket for found in level for bucket in found["buckets"]]
+        if inner is None:
+            total = sum(bucket["doc_count"] for bucket in buckets)
+        else:
+            level = [bucket[inner] for bucket in buckets]
+    assert total + rest == len(made("established"))
+    assert rest > 0
 
 
 def test_one_program_has_one_share_everywhere(search: Callable[..., Any]) -> None:

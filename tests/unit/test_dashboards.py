@@ -68,6 +68,12 @@ def test_the_bundle_is_always_the_same_and_goes_both_ways(tmp_path: Path) -> Non
         assert not write_object(tmp_path, entry)
 
 
+def test_a_drawing_that_was_written_as_hjson_stays_as_it_is() -> None:
+    panel = {"savedVis": {"params": {"spec": "{\n # HJSON\n a: 1}"}}, "fields": ["one"]}
+    entry = packed({"attributes": {"panelsJSON": [panel]}})
+    assert unpacked(entry) == {"attributes": {"panelsJSON": [panel]}}
+
+
 def test_dashboards_have_what_kibana_needs_to_render() -> None:
     for dashboard in dashboards():
         references = {entry["name"]: entry for entry in dashboard["references"]}

@@ -57,6 +57,17 @@ def loses(text: str) -> set[str]:
     return set(re.findall(r"auditdeck\.health\.(\w+)", text)) & LOSSES
 
 
+def vega() -> list[dict[str, Any]]:
+    """The drawings in Vega."""
+    found = []
+    for dashboard in dashboards():
+        for panel in dashboard["attributes"]["panelsJSON"]:
+            saved = panel["embeddableConfig"].get("savedVis", {})
+            if saved.get("type") == "vega":
+                found.append(saved["params"]["spec"])
+    return found
+
+
 # One definition
 
 
@@ -284,6 +295,17 @@ def test_other_is_quiet_and_colours_stay() -> None:
             rules = layer["colorMapping"]["assignments"]
             [quiet] = [rule for rule in rules if rule["rule"].get("values") == ["__other__"]]
             assert quiet["color"]["paletteId"] == "neutral"
+
+
+@pytest.mark.parametrize("spec", vega(), ids=lambda spec: str(spec["data"][0]["name"]))
+def test_drawings_have_the_definition_and_follow_the_controls(spec: dict[str, Any]) -> None:
+    body = spec["data"][0]["url"]["body"]["query"]["bool"]
+    assert {"term": {"auditdeck.connection.state": "established"}} in body["filter"]
+    assert {"term": {"network.direction": "egress"}} in body["filter"]
+    assert {"range": {"@timestamp": {"%timefilter%": True}}} in body["filter"]
+    for clause in ("must", "filter", "must_not"):
+        assert f"%dashboard_context-{clause}_clause%" in body[clause]
+    assert set(re.findall(r'"field": "([^"]+)"', json.dumps(spec["data"][0]["url"]["body"]["aggs"]))) <= FIELDS.keys()
 
 
 # Nothing there

@@ -1,7 +1,8 @@
 """Saved objects of Kibana: readable files here, NDJSON there.
 
 In `kibana/saved-objects/TYPE/ID.json` everything is nested JSON with sorted keys. Kibana wants some of it as JSON
-inside strings (panelsJSON and the like); these are packed for the import and unpacked after an export.
+inside strings (panelsJSON and the like); these are packed for the import and unpacked after an export. A drawing in Vega
+(`spec`) is packed with line breaks, since people edit that text in Kibana; as HJSON, if they like, which stays text here.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 
 from auditdeck.errors import ProvisionError
 
-PACKED = {
+PACKED = frozenset({
     "fieldAttrs", "fieldFormatMap", "fields", "ignoreParentSettingsJSON", "optionsJSON", "panelsJSON",
     "runtimeFieldMap", "searchSourceJSON", "sourceFilters", "uiStateJSON", "visState",
-}  # fmt: skip
+})  # fmt: skip
+DRAWING = frozenset({"spec"})
+"""What is packed within what is packed."""
 KEPT = {"attributes", "coreMigrationVersion", "id", "references", "type", "typeMigrationVersion"}
 
 Object = dict[str, Any]
@@ -49,23 +52,32 @@ def write_object(folder: Path, exported: Object) -> bool:
     return True
 
 
-def packed(value: Any, name: str = "") -> Any:
-    if name in PACKED and not isinstance(value, str):
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def packed(value: Any, name: str = "", names: frozenset[str] = PACKED) -> Any:
+    if name in names and not isinstance(value, str):
+        if name == "spec":
+            return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False)
+        inner = packed(value, names=DRAWING)
+        return json.dumps(inner, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if isinstance(value, dict):
-        return {key: packed(inner, key) for key, inner in value.items()}
+        return {key: packed(inner, key, names) for key, inner in value.items()}
     if isinstance(value, list):
-        return [packed(inner) for inner in value]
+        return [packed(inner, names=names) for inner in value]
     return value
 
 
-def unpacked(value: Any, name: str = "") -> Any:
-    if name in PACKED and isinstance(value, str):
-        return json.loads(value)
+def unpacked(value: Any, name: str = "", names: frozenset[str] = PACKED) -> Any:
+    if name in names and isinstance(value, str):
+        try:
+            inner = json.loads(value)
+        except ValueError:
+            if name != "spec":
+                raise
+            return value
+        return inner if name == "spec" else unpacked(inner, names=DRAWING)
     if isinstance(value, dict):
-        return {key: unpacked(inner, key) for key, inner in value.items()}
+        return {key: unpacked(inner, key, names) for key, inner in value.items()}
     if isinstance(value, list):
-        return [unpacked(inner) for inner in value]
+        return [unpacked(inner, names=names) for inner in value]
     return value
 
 
