@@ -1,8 +1,8 @@
 """Saved objects of Kibana: readable files here, NDJSON there.
 
 In `kibana/saved-objects/TYPE/ID.json` everything is nested JSON with sorted keys. Kibana wants some of it as JSON
-inside strings (panelsJSON and the like); these are packed for the import and unpacked after an export. A drawing in Vega
-(`spec`) is packed with line breaks, since people edit that text in Kibana; as HJSON, if they like, which stays text here.
+inside strings (panelsJSON and the like); these are packed for the import and unpacked after an export. A drawing in
+Vega (`spec`) is packed with line breaks, since people edit that text in Kibana; if as HJSON, it stays text.
 """
 
 from __future__ import annotations
