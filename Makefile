@@ -56,6 +56,7 @@ bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller load
 	@$(if $(QUICK),,$(VENV)/python -m bench.live --forms --only "connect 5,000")
 	@$(VENV)/python -m bench.idle
 	@$(VENV)/python -m bench.decode
+	@$(VENV)/python -m bench.documents
 	@$(VENV)/python -m bench.enrichment
 	@$(VENV)/python -m bench.memory $(if $(QUICK),100000)
 	@$(VENV)/python -m bench.report 1000000 10000000 $(if $(QUICK),,100000000)

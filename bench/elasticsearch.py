@@ -30,7 +30,7 @@ from auditdeck.context.network import Network
 from auditdeck.context.processes import Processes
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context
-from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.template import Encoder
 from auditdeck.eventlog.writer import Writer
 from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 from auditdeck.outputs.formats.encode import same

@@ -20,7 +20,7 @@ from auditdeck.audit.event import Event
 from auditdeck.context.host import this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import live_context
-from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.template import Encoder
 from auditdeck.settings.model import Settings
 
 REPEAT = 9

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from auditdeck.ecs.context import Context as Context
     from auditdeck.ecs.context import offline_context as offline_context
     from auditdeck.ecs.document import document as document
-    from auditdeck.ecs.fast import Encoder as Encoder
     from auditdeck.ecs.lines import interpreted_lines as interpreted_lines
+    from auditdeck.ecs.template import Encoder as Encoder
     from auditdeck.errors import AuditdeckError as AuditdeckError
     from auditdeck.errors import KernelError as KernelError
     from auditdeck.errors import RuleError as RuleError
 
 PLACES = {
     "Assembler": "audit.assembler", "AuditSocket": "audit.client", "AuditdeckError": "errors",
-    "Capture": "audit.capture", "Context": "ecs.context", "Encoder": "ecs.fast",
+    "Capture": "audit.capture", "Context": "ecs.context", "Encoder": "ecs.template",
     "Event": "audit.assembler", "KernelError": "errors", "Record": "audit.record", "Rule": "audit.rules.rule",
     "RuleError": "errors", "SocketAddress": "audit.sockaddr", "Status": "audit.messages", "Users": "context.users",
     "arguments": "audit.fields", "document": "ecs.document", "fields": "audit.fields",

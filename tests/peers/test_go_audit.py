@@ -19,7 +19,7 @@ from auditdeck.audit.client import AuditSocket
 from auditdeck.cli.decode import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
-from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.template import Encoder
 from auditdeck.outputs.formats.fluentd import fluentd
 from auditdeck.outputs.formats.goaudit import go_audit
 from auditdeck.settings.model import Settings

@@ -16,8 +16,8 @@ from auditdeck.audit.event import Event
 from auditdeck.cli.decode import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
-from auditdeck.ecs.fast import Encoder
 from auditdeck.ecs.lines import interpreted_lines
+from auditdeck.ecs.template import Encoder
 from auditdeck.settings.model import Settings
 from tests.unit.test_documents import mutated
 

@@ -20,7 +20,7 @@ from auditdeck.context.parents import Parents
 from auditdeck.context.proc import Proc
 from auditdeck.context.processes import Processes
 from auditdeck.context.users import Users
-from auditdeck.ecs.document import cut
+from auditdeck.ecs.commands import cut
 from auditdeck.ecs.paths import script_of
 
 ID = "0f" * 32

@@ -14,8 +14,8 @@ import pytest
 
 from auditdeck.audit.event import Event
 from auditdeck.context.users import Users
-from auditdeck.ecs.fast import Encoder
 from auditdeck.ecs.original import CALL, OfOriginal, place_of
+from auditdeck.ecs.template import Encoder
 from auditdeck.outputs.formats.encode import encoder
 from auditdeck.outputs.formats.fluentd import Fluentd, fluentd
 from auditdeck.outputs.formats.goaudit import GoAudit, go_audit

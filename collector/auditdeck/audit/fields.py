@@ -78,6 +78,12 @@ def raw_arguments(bodies: list[bytes]) -> list[bytes]:
 
     Long arguments come in pieces, `a1_len=8000 a1[0]=… a1[1]=…`, over several records; pieces are hex all or none.
     """
+    if len(bodies) == 1 and b"[" not in bodies[0]:
+        whole = {
+            int(number): quoted or (unhex(encoded) if encoded else other)
+            for number, _, quoted, encoded, other in ARGUMENT.findall(bodies[0])
+        }
+        return [whole[number] for number in sorted(whole)]
     pieces: dict[int, dict[int, bytes]] = {}
     for body in bodies:
         for number, piece, quoted, encoded, other in ARGUMENT.findall(body):
@@ -86,7 +92,14 @@ def raw_arguments(bodies: list[bytes]) -> list[bytes]:
     return [b"".join(pieces[n][p] for p in sorted(pieces[n])) for n in sorted(pieces)]
 
 
+def raw_title(body: bytes) -> bytes:
+    """The command line of a PROCTITLE record, NUL between the words; audit cuts it at 128 bytes."""
+    value = body[10:]
+    if body.startswith(b"proctitle=") and HEX.match(value):
+        return bytes.fromhex(value.decode())
+    return raw_fields(body).get("proctitle", b"")
+
+
 def title(body: bytes) -> str:
-    """The command line of a PROCTITLE record; audit cuts it at 128 bytes."""
-    raw = raw_fields(body).get("proctitle", b"")
-    return text(raw.rstrip(b"\0").replace(b"\0", b" "))
+    """The command line of a PROCTITLE record as text."""
+    return text(raw_title(body).rstrip(b"\0").replace(b"\0", b" "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import struct
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ def parse(raw: bytes) -> SocketAddress:
     family = int.from_bytes(raw[:2], "little")
     name = FAMILIES.get(family, str(family))
     if family == AF_INET and len(raw) >= 8:
-        return SocketAddress(name, str(ipaddress.IPv4Address(raw[4:8])), port(raw))
+        return SocketAddress(name, socket.inet_ntoa(raw[4:8]), port(raw))
     if family == AF_INET6 and len(raw) >= 24:
         address = ipaddress.IPv6Address(raw[8:24])
         scope = int.from_bytes(raw[24:28], "little")

@@ -17,7 +17,7 @@ from auditdeck.audit.ext import Left, native
 from auditdeck.audit.record import STAMP, Payload, milliseconds, read_line
 from auditdeck.cli.options import Shared, shared
 from auditdeck.ecs.context import Context, offline_context
-from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError
 
 BATCH = 1 << 20

@@ -29,7 +29,7 @@ from auditdeck.connections.tracepoint import Tracepoint
 from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context, live_context
-from auditdeck.ecs.fast import Encoder
+from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError, KernelError
 from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
@@ -271,7 +271,9 @@ class Pipeline:
         self.counters.damaged += len(items)
         with open(self.data_dir / "damaged.log", "ab") as file:
             for kind, payload in items:
-                payload = self.context.redactor.record(kind, payload)
+                shown = self.context.redactor.record(kind, payload)
+                self.context.redactor.count += shown is not payload
+                payload = shown
                 file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
 
     def write(self, events: list[Event]) -> None:

@@ -15,10 +15,14 @@ RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 REMEMBERED = 8192
+OF_ANY_HOST = {"::1", "::", "0.0.0.0"}
 
 
 class OwnAddresses:
-    """`internal(ip)`: whether a destination is this host itself: loopback, unspecified, or one of its addresses."""
+    """`internal(ip)`: whether a destination is this host itself: loopback, unspecified, or one of its addresses.
+
+    `ip` is in its shortest form (RFC 5952).
+    """
 
     def __init__(self, addresses: set[str] | None = None) -> None:
         self.answers: dict[str, bool] = {}
@@ -40,8 +44,7 @@ class OwnAddresses:
         if answer is None:
             if len(answers) >= REMEMBERED:
                 answers.clear()
-            address = ipaddress.ip_address(ip)
-            answer = address.is_loopback or address.is_unspecified or ip in self.own
+            answer = ip.startswith("127.") or ip in OF_ANY_HOST or ip in self.own
             answers[ip] = answer
         return answer
 

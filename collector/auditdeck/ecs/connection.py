@@ -28,9 +28,10 @@ from auditdeck.connections.state import state_of
 from auditdeck.connections.tracker import Change, Phase
 from auditdeck.context.process_table import TICK, Process, ProcessTable
 from auditdeck.context.users import UNSET
+from auditdeck.ecs.commands import cut
 from auditdeck.ecs.context import Context
-from auditdeck.ecs.document import ECS_VERSION, actor_of, cut, groups_of
-from auditdeck.ecs.people import user_of
+from auditdeck.ecs.document import ECS_VERSION
+from auditdeck.ecs.people import actor_of, groups_of, user_of
 from auditdeck.ecs.redaction import encoded
 
 AF_INET = 2
@@ -250,7 +251,7 @@ class ConnectionEncoder:
             found |= described(process, context)
             if process.script and context.scripts:
                 own["script"] = process.script
-        if context.groups and (groups := groups_of(fields_of(origin), context)):
+        if context.groups and (groups := groups_of(fields_of(origin), context.users)):
             own["groups"] = groups
         if labels := context.labels.of(origin.tgid, origin.parent, executable, [TAG]):
             own["labels"] = labels

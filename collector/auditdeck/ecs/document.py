@@ -1,27 +1,31 @@
 """One Elastic Common Schema document of one event, field names as Elastic's auditd module has them.
 
-This is the plain form, one record read after the other. `documents.fast` writes the same documents for the events that
-come in numbers, and is tested against it.
+What is known of an event comes from a few sources, each of which makes a part of the document (`ecs.part`); this is the
+order in which they are put together. `ecs.template` does the same with parts that it remembers.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import shlex
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import arguments, fields, title
+from auditdeck.audit.fields import fields
 from auditdeck.audit.record import Record, milliseconds, serial, type_name
+from auditdeck.context.users import Users
+from auditdeck.ecs.commands import command_part, title_part
 from auditdeck.ecs.context import Context
-from auditdeck.ecs.interpret import spelled_arguments
+from auditdeck.ecs.interpret import argument_kinds, spelled_arguments
 from auditdeck.ecs.lines import CAPABILITY_SETS, of_name
 from auditdeck.ecs.lines import Call as CallFields
 from auditdeck.ecs.normalization import Meaning, meanings
-from auditdeck.ecs.paths import absolute, file_of, main_path, path_of, script_of
-from auditdeck.ecs.people import user_of
-from auditdeck.ecs.sockets import describe_socket
+from auditdeck.ecs.part import Part, Whole, together
+from auditdeck.ecs.paths import files_part
+from auditdeck.ecs.people import tags_of, who_part
+from auditdeck.ecs.sockets import address_of, address_part
+from auditdeck.ecs.surroundings import Asking, process_part
 from auditdeck.ecs.syscalls import Call, integer, read_call, read_uring
 
 ECS_VERSION = "9.0.0"
@@ -50,18 +54,45 @@ EMPTY_ARGUMENTS = {
 # Fields of other records that are numbers for names.
 SPELLED = CAPABILITY_SETS | {"per", "sig", "code", "oflag", "resolve"}
 NO_CALL = CallFields()
-OF_CALL = {"arch", "syscall", "exit", "a0", "a1", "a2", "a3"}
+OF_CALL = frozenset({"arch", "per", "syscall", "success", "exit", "items", *ARGUMENTS})
+"""What a SYSCALL record says up to the ids of the process."""
+NOT_OTHER = (PLACED | OF_CALL) - {"subj"}
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
     "failure": "failure", "0": "failure",
 }  # fmt: skip
-KEY_SEPARATOR = "\x01"
-UNSET = "4294967295"
+
+
+T = TypeVar("T")
+
+
+class Parts(NamedTuple, Generic[T]):
+    """What a document is put together from, in this order."""
+
+    stamp: T
+    process: T
+    kind: T
+    who: T
+    other: T
+    data: T
+    meaning: T
+    call: T
+    command: T
+    title: T
+    files: T
+    address: T
+    answers: T
+    original: T
 
 
 def document(event: Event, context: Context, *, original: bool = False) -> dict[str, Any]:
     """The document of an event; `original` keeps the records as they came in event.original."""
-    return Builder(event, context).build(original=original)
+    return plain_document(context.redactor.event(event), context, original=original)
+
+
+def plain_document(event: Event, context: Context, *, original: bool) -> dict[str, Any]:
+    """Of an event in which nothing is secret."""
+    return together(Records(event, context).parts(original=original))
 
 
 def timestamp(stamp: bytes) -> str:
@@ -70,21 +101,24 @@ def timestamp(stamp: bytes) -> str:
     return f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z"
 
 
-class Builder:
-    """Reads the records of one event into the parts of its document."""
+class Records:
+    """The records of one event, read."""
 
     def __init__(self, event: Event, context: Context) -> None:
-        self.event = context.redactor.event(event)
+        self.event = event
         self.context = context
-        self.records = self.event.records
+        self.records = event.records
         self.read: dict[int, list[dict[str, str]]] = {}
+        self.others: list[tuple[int, dict[str, str]]] = []
         for record in self.records:
             if record.kind not in (EXECVE, PROCTITLE):
-                self.read.setdefault(record.kind, []).append(fields(record.body))
+                found = fields(record.body)
+                self.read.setdefault(record.kind, []).append(found)
+                if record.kind not in READ:
+                    self.others.append((record.kind, found))
         self.call = self.read_call()
         self.main = self.call.fields if self.call else self.first_record()
-        kinds = [record.kind for record in self.records]
-        self.meaning: Meaning = meanings().of(kinds, self.call.name if self.call else "")
+        self.meaning = meanings().of([record.kind for record in self.records], self.call.name if self.call else "")
 
     def read_call(self) -> Call | None:
         if URINGOP in self.read:
@@ -105,99 +139,8 @@ class Builder:
         found = self.read.get(kind)
         return found[0] if found else None
 
-    def build(self, *, original: bool) -> dict[str, Any]:
-        process = self.process()
-        parts: dict[str, Any] = {
-            "@timestamp": timestamp(self.event.stamp),
-            "ecs": {"version": ECS_VERSION},
-            "event": self.what(original=original),
-            "host": self.host(),
-            "process": process,
-            "user": user_of(self.main, self.names(), self.context.users),
-            "auditd": self.auditd(),
-            "tags": self.tags(),
-            "container": self.container(),
-            "auditdeck": self.own(),
-        }
-        self.add_file(parts)
-        self.add_source(parts)
-        if self.call:
-            describe_socket(parts, self.call, self.one(SOCKADDR), self.context)
-        self.summarise(parts)
-        return {name: part for name, part in parts.items() if part not in ({}, [])}
-
-    def what(self, *, original: bool) -> dict[str, Any]:
-        what: dict[str, Any] = {
-            "id": self.event.stamp.decode(),
-            "kind": "event",
-            "module": "auditd",
-            "dataset": "auditd.log",
-            "action": self.meaning.action,
-            "category": list(self.meaning.category),
-            "type": list(self.meaning.type),
-            "outcome": result_of(self.main)[0],
-        }
-        if original:
-            what["original"] = "\n".join(original_line(record) for record in self.records)
-        return what
-
-    def host(self) -> dict[str, Any]:
-        host = self.context.host.document()
-        if self.event.node:
-            return {"name": self.event.node.decode("utf-8", "backslashreplace")}
-        return host
-
-    def process(self) -> dict[str, Any]:
-        process: dict[str, Any] = {}
-        pid = integer(self.main.get("pid"))
-        if pid is not None:
-            process["pid"] = pid
-            entity = self.context.processes.entity_id(pid)
-            if entity:
-                process["entity_id"] = entity
-        parent = integer(self.main.get("ppid"))
-        if parent is not None:
-            process["parent"] = parent_part(parent, self.context)
-        process |= program_of(self.main)
-        if pid is not None and self.call and "exe" not in self.main:
-            process |= self.context.processes.program(pid)
-        executed = [record.body for record in self.records if record.kind == EXECVE]
-        if executed:
-            process |= command_of(executed, self.context.arguments_limit)
-        if pid is not None and self.call and executes(self.call) and self.context.executions:
-            process |= self.context.executions.of(pid)
-        titled = next((record.body for record in self.records if record.kind == PROCTITLE), None)
-        if titled is not None and (shown := title(titled)):
-            process["title"] = shown
-        if cwd := self.cwd():
-            process["working_directory"] = cwd
-        return process
-
-    def container(self) -> dict[str, Any]:
-        pid, parent = integer(self.main.get("pid")), integer(self.main.get("ppid"))
-        return self.context.containers.of(pid, parent or 0) if self.context.containers and pid else {}
-
-    def own(self) -> dict[str, Any]:
-        """What ECS has no place for."""
-        own: dict[str, Any] = {} if self.event.complete else {"incomplete": True}
-        if self.context.groups and (groups := groups_of(self.main, self.context)):
-            own["groups"] = groups
-        if self.call and (spelled := arguments_of(self.call, self.context)):
-            own["arguments"] = spelled
-        if self.call and executes(self.call) and self.context.scripts:
-            script = script_of(self.read.get(PATH, []), self.cwd())
-            own |= {"script": script} if script else {}
-        pid, parent = integer(self.main.get("pid")), integer(self.main.get("ppid"))
-        if pid and self.context.cgroups and self.context.containers:
-            cgroup = self.context.containers.cgroup(pid, parent or 0).path
-            own |= {"cgroup": cgroup} if cgroup else {}
-        if pid is not None:
-            labels = self.context.labels.of(pid, parent or 0, self.main.get("exe", ""), self.tags())
-            own |= {"labels": labels} if labels else {}
-        return own
-
-    def cwd(self) -> str:
-        return (self.one(CWD) or {}).get("cwd", "")
+    def bodies(self, kind: int) -> list[bytes]:
+        return [record.body for record in self.records if record.kind == kind]
 
     def names(self) -> dict[str, str]:
         for record in self.records:
@@ -205,181 +148,136 @@ class Builder:
                 return fields(record.names)
         return {}
 
-    def tags(self) -> list[str]:
-        return tags_of(self.main)
-
-    def auditd(self) -> dict[str, Any]:
-        first = self.records[0]
-        auditd: dict[str, Any] = {
-            "sequence": serial(self.event.stamp),
-            "message_type": type_name(first.kind).lower(),
-            "result": result_of(self.main)[1],
-        }
-        if session := session_of(self.main):
-            auditd["session"] = session
-        data = self.data()
-        if data:
-            auditd["data"] = data
-        paths = self.paths()
-        if paths:
-            auditd["paths"] = paths
-        return auditd
-
-    def data(self) -> dict[str, str]:
-        data: dict[str, str] = {}
-        if self.call:
-            data.update(call_data(self.call))
-        for record in self.records:
-            if record.kind in READ:
-                continue
-            for found in self.read.get(record.kind, []):
-                for name, value in found.items():
-                    if name not in PLACED or (name == "key" and not (self.call and "key" in self.main)):
-                        shown = of_name(record.kind, name, value, NO_CALL) if name in SPELLED else value
-                        data.setdefault(name, shown)
-        if self.call:
-            for name, value in other_fields(self.call.fields).items():
-                data.setdefault(name, value)
-        return data
-
-    def paths(self) -> list[dict[str, Any]]:
-        users = self.context.users
-        names = [fields(record.names) for record in self.records if record.kind == PATH]
-        return [path_of(path, name, users) for path, name in zip(self.read.get(PATH, []), names, strict=True)]
-
-    def add_file(self, parts: dict[str, Any]) -> None:
-        paths = parts["auditd"].get("paths")
-        if not paths or self.meaning.object not in ("file", "filesystem"):
-            return
-        path = main_path(paths, self.meaning.path)
-        if path:
-            parts["file"] = file_of(path, self.cwd())
-
-    def add_source(self, parts: dict[str, Any]) -> None:
-        if self.call or "addr" not in self.main:
-            return
-        try:
-            parts["source"] = {"ip": str(ipaddress.ip_address(self.main["addr"]))}
-        except ValueError:
-            parts["source"] = {"address": self.main["addr"]}
-
-    def summarise(self, parts: dict[str, Any]) -> None:
-        what: dict[str, Any] = {"type": self.meaning.object}
-        if self.meaning.object == "socket":
-            for side in ("destination", "source", "server"):
-                if "ip" in parts.get(side, {}):
-                    what["primary"] = parts[side]["ip"]
-                    what["secondary"] = str(parts[side].get("port", ""))
-            if "primary" not in what:
-                what["primary"] = parts["auditd"].get("data", {}).get("path", "")
-        elif "file" in parts:
-            what["primary"] = parts["file"]["path"]
-        else:
-            what["primary"] = next((self.main[name] for name in self.meaning.primary if name in self.main), "")
-        summary = {
-            "actor": actor_of(parts["user"]),
-            "object": {name: value for name, value in what.items() if value},
-            "how": how_of(self.main),
-        }
-        parts["auditd"]["summary"] = {name: value for name, value in summary.items() if value}
+    def parts(self, *, original: bool) -> Parts[Part]:
+        event, context, call, main, meaning = self.event, self.context, self.call, self.main, self.meaning
+        users, calls = context.users, call is not None
+        pid, parent = integer(main.get("pid")), integer(main.get("ppid"))
+        address = address_of(self.one(SOCKADDR)) if call else None
+        executed = call is not None and executes(call)
+        arguments = call.arguments if call else ()
+        asking = Asking(
+            context,
+            call,
+            (address.ip, address.port or 0) if address and address.ip else None,
+            main.get("exe", ""),
+            tags_of(main),
+            executed and context.executions is not None,
+        )
+        host = {"name": event.node.decode("utf-8", "backslashreplace")} if event.node else context.host.document()
+        return Parts(
+            stamp=stamp_part(timestamp(event.stamp), event.stamp.decode(), serial(event.stamp)),
+            process=process_part(pid, parent, context, unnamed=calls and "exe" not in main),
+            kind=kind_part(self.records[0].kind, host, complete=event.complete),
+            who=who_part(main, self.names(), users, groups=context.groups),
+            other=other_part(main) if call else {},
+            data=data_part(self.others, keyed=calls and "key" in main),
+            meaning=meaning_part(meaning, main),
+            call=call_part(call, users) if call else source_part(main.get("addr", "")),
+            command=command_part(self.bodies(EXECVE), context.arguments_limit),
+            title=title_part(next(iter(self.bodies(PROCTITLE)), b"")),
+            files=files_part(
+                self.read.get(PATH, []),
+                [fields(record.names) for record in self.records if record.kind == PATH],
+                (self.one(CWD) or {}).get("cwd", ""),
+                users,
+                preference=meaning.file,
+                scripts=executed and context.scripts,
+            ),
+            address=address_part(
+                address, call.name if call else "", context.network.addresses, is_object=meaning.object == "socket"
+            ),
+            answers=asking.part(asking.ask(pid, parent or 0, arguments)),
+            original=original_part("\n".join(map(original_line, self.records))) if original else {},
+        )
 
 
-def result_of(fields: dict[str, str]) -> tuple[str, str]:
-    """event.outcome and auditd.result."""
-    outcome = OUTCOMES.get(fields.get("success", fields.get("res", fields.get("result", ""))), "unknown")
-    return outcome, {"failure": "fail"}.get(outcome, outcome)
+def stamp_part(time: Any, identity: Any, sequence: Any) -> Part:
+    return {"@timestamp": time, "event": {"id": identity}, "auditd": {"sequence": sequence}}
 
 
-def session_of(fields: dict[str, str]) -> str:
-    session = fields.get("ses", "")
-    return "unset" if session == UNSET else session
-
-
-def program_of(fields: dict[str, str]) -> dict[str, str]:
-    """process.name and process.executable."""
-    return {target: fields[source] for source, target in (("comm", "name"), ("exe", "executable")) if source in fields}
-
-
-def command_of(executed: list[bytes], limit: int = 0) -> dict[str, Any]:
-    """process.args and what follows from it, of EXECVE records; more than `limit` bytes are cut in the middle."""
-    args = arguments(executed)
-    count = len(args)
-    if limit and sum(map(len, args)) + count > limit:
-        args = cut(args, limit)
-    return {"args": args, "args_count": count, "command_line": shlex.join(args)}
-
-
-def cut(args: list[str], limit: int) -> list[str]:
-    """The first and the last arguments, each half of the limit, and between them a marker that says what is missing."""
-    first: list[str] = []
-    last: list[str] = []
-    for kept, source in ((first, iter(args)), (last, reversed(args))):
-        room = limit // 2
-        for argument in source:
-            if len(first) + len(last) >= len(args):
-                break
-            if len(argument) + 1 > room:
-                if not kept:
-                    kept.append(argument[:room] if kept is first else argument[-room:])
-                break
-            kept.append(argument)
-            room -= len(argument) + 1
-    size = sum(map(len, args)) - sum(map(len, first)) - sum(map(len, last))
-    return [*first, f"<{size} bytes cut>", *reversed(last)]
-
-
-def arguments_of(call: Call, context: Context) -> dict[str, str]:
-    """Arguments that are flags, modes, users and the like, spelled out."""
-    if call.name in EMPTY_ARGUMENTS or not call.arguments:
-        return {}
-    return dict(spelled_arguments(call.name, call.arguments, context.users))
-
-
-def executes(call: Call) -> bool:
-    return call.name in ("execve", "execveat") and call.success is not False
-
-
-def parent_part(parent: int, context: Context) -> dict[str, Any]:
-    return {"pid": parent, **(context.parents.of(parent) if context.parents else {})}
-
-
-def groups_of(fields: dict[str, str], context: Context) -> list[str]:
-    uid, gid = integer(fields.get("uid")), integer(fields.get("gid"))
-    return context.users.groups_of(uid, gid) if uid is not None and gid is not None else []
-
-
-def tags_of(fields: dict[str, str]) -> list[str]:
-    return [key for key in fields.get("key", "").split(KEY_SEPARATOR) if key]
-
-
-def actor_of(user: dict[str, Any]) -> dict[str, str]:
-    """auditd.summary.actor: who logged in, and as whom it was done."""
-    actor = {
-        "primary": user.get("audit", {}).get("name") or user.get("audit", {}).get("id") or "unset",
-        "secondary": user.get("name") or user.get("id"),
+def kind_part(first: int, host: Part, *, complete: bool) -> Part:
+    """Of the type of the event's first record."""
+    return {
+        "ecs": {"version": ECS_VERSION},
+        "event": {"kind": "event", "module": "auditd", "dataset": "auditd.log"},
+        "host": Whole(host),
+        "auditd": {"message_type": type_name(first).lower()},
+        "auditdeck": {} if complete else {"incomplete": True},
     }
-    return {name: value for name, value in actor.items() if value}
 
 
-def how_of(fields: dict[str, str]) -> str:
-    return fields.get("exe", fields.get("comm", ""))
+def meaning_part(meaning: Meaning, fields: dict[str, str]) -> Part:
+    """What was done, to what, and with what result; `fields` are those of the record that says so."""
+    outcome = OUTCOMES.get(fields.get("success", fields.get("res", fields.get("result", ""))), "unknown")
+    thing = {"type": meaning.object} if meaning.object else {}
+    if meaning.object != "socket" and (name := next((fields[name] for name in meaning.primary if name in fields), "")):
+        thing["primary"] = name
+    return {
+        "event": {
+            "action": meaning.action,
+            "category": list(meaning.category),
+            "type": list(meaning.type),
+            "outcome": outcome,
+        },
+        "auditd": {"result": {"failure": "fail"}.get(outcome, outcome), "summary": {"object": thing}},
+    }
 
 
-def other_fields(fields: dict[str, str]) -> dict[str, str]:
-    """Fields of a SYSCALL record that stand nowhere else in the document."""
-    return {name: value for name, value in fields.items() if name == "subj" or name not in PLACED | OF_CALL}
-
-
-def call_data(call: Call) -> dict[str, str]:
-    data = {"syscall": call.name} if not call.io_uring else {"uring_op": call.io_uring}
+def call_part(call: Call, users: Users) -> Part:
+    """Of a system call, its result, and those of its arguments that say something."""
+    data = {"uring_op": call.io_uring} if call.io_uring else {"syscall": call.name}
     if call.arch:
         data["arch"] = call.arch
     if call.exit:
         data["exit"] = call.exit
+    if "per" in call.fields:
+        data["per"] = call.fields["per"]
     for name in ARGUMENTS:
         if name in call.fields and name not in EMPTY_ARGUMENTS.get(call.name, ()):
             data[name] = call.fields[name]
-    return data
+    spelled = dict(spelled_arguments(call.name, call.arguments, users)) if fixed_arguments(call.name) else {}
+    return {"auditd": {"data": data}, "auditdeck": {"arguments": spelled}}
+
+
+def fixed_arguments(call: str) -> tuple[int, ...]:
+    """Which of its arguments a document spells out; the others are in it as they are, if at all."""
+    if call in EMPTY_ARGUMENTS:
+        return ()
+    return tuple(place for place, kind in enumerate(argument_kinds().get(call, ())[:4]) if kind is not None)
+
+
+def other_part(call: dict[str, str]) -> Part:
+    """Of those fields of a call's record that have no other place."""
+    return {"auditd": {"data": {name: value for name, value in call.items() if name not in NOT_OTHER}}}
+
+
+def data_part(others: Iterable[tuple[int, dict[str, str]]], *, keyed: bool) -> Part:
+    """Of the records that only this event has: the fields that have no place of their own. `keyed`: the call has the
+    key of its rule."""
+    data: dict[str, str] = {}
+    for kind, found in others:
+        for name, value in found.items():
+            if name not in PLACED or (name == "key" and not keyed):
+                data.setdefault(name, of_name(kind, name, value, NO_CALL) if name in SPELLED else value)
+    return {"auditd": {"data": data}}
+
+
+def source_part(address: str) -> Part:
+    """Where a record of user space says it came from."""
+    if not address:
+        return {}
+    try:
+        return {"source": {"ip": str(ipaddress.ip_address(address))}}
+    except ValueError:
+        return {"source": {"address": address}}
+
+
+def original_part(text: Any) -> Part:
+    return {"event": {"original": text}}
+
+
+def executes(call: Call) -> bool:
+    return call.name in ("execve", "execveat") and call.success is not False
 
 
 def original_line(record: Record) -> str:
@@ -391,4 +289,4 @@ def original_head(kind: int, stamp: str) -> str:
     return f"type={type_name(kind)} msg=audit({stamp}): "
 
 
-__all__ = ["absolute", "document", "timestamp"]
+__all__ = ["document", "timestamp"]

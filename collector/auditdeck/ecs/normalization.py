@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,11 @@ class Meaning:
     primary: tuple[str, ...] = ()
     path: str = ""
 
+    @property
+    def file(self) -> str | None:
+        """Which of its paths an event is about: "created", "deleted", or "" for any; None if it is about no file."""
+        return self.path if self.object in ("file", "filesystem") else None
+
 
 @dataclass(frozen=True, slots=True)
 class Meanings:
@@ -31,7 +37,7 @@ class Meanings:
     records: dict[str, Meaning]
     over: dict[str, Meaning]
 
-    def of(self, kinds: list[int], syscall: str) -> Meaning:
+    def of(self, kinds: Sequence[int], syscall: str) -> Meaning:
         """The meaning of an event with records of these kinds and maybe a system call."""
         names = [type_name(kind) for kind in kinds]
         for name in names:

@@ -7,6 +7,7 @@ import stat
 from typing import Any
 
 from auditdeck.context.users import Users
+from auditdeck.ecs.part import Part, Whole
 from auditdeck.ecs.people import number
 from auditdeck.ecs.syscalls import integer
 
@@ -19,6 +20,35 @@ TYPES = {
     stat.S_IFIFO: "named-pipe",
     stat.S_IFSOCK: "socket",
 }
+
+
+def files_part(
+    paths: list[dict[str, str]],
+    names: list[dict[str, str]],
+    cwd: str,
+    users: Users,
+    *,
+    preference: str | None,
+    scripts: bool,
+) -> Part:
+    """Of PATH records, auditd's enrichment of each, and the working directory.
+
+    `preference` says which of them is the event's file: "created", "deleted", "" for any, None if it is about no file.
+    `scripts`: whether a program was executed with them.
+    """
+    part: Part = {"process": {"working_directory": cwd}} if cwd else {}
+    if not paths:
+        return part
+    described = [path_of(path, name, users) for path, name in zip(paths, names, strict=True)]
+    auditd = part["auditd"] = {"paths": described}
+    main = main_path(described, preference) if preference is not None else None
+    if main is not None:
+        part["file"] = file = file_of(main, cwd)
+        if file["path"]:
+            auditd["summary"] = {"object": {"primary": file["path"]}}
+    if scripts and (script := script_of(paths, cwd)):
+        part["auditdeck"] = {"script": script}
+    return part
 
 
 def path_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict[str, Any]:
@@ -63,7 +93,7 @@ def absolute(name: str, cwd: str) -> str:
     return posixpath.normpath(posixpath.join(cwd, name))
 
 
-def file_of(path: dict[str, Any], cwd: str) -> dict[str, Any]:
+def file_of(path: dict[str, Any], cwd: str) -> Part:
     """ECS `file.*` of a path."""
     full = absolute(path["name"], cwd)
     file: dict[str, Any] = {"path": full, "name": posixpath.basename(full), "directory": posixpath.dirname(full)}
@@ -80,4 +110,4 @@ def file_of(path: dict[str, Any], cwd: str) -> dict[str, Any]:
     extension = posixpath.splitext(file["name"])[1]
     if extension:
         file["extension"] = extension[1:]
-    return {name: value for name, value in file.items() if value != ""}
+    return Whole((name, value) for name, value in file.items() if value != "")

@@ -5,9 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 from auditdeck.context.users import UNSET, Users
+from auditdeck.ecs.part import Part, Whole
 from auditdeck.ecs.syscalls import integer
 
+KEY_SEPARATOR = "\x01"
 OTHERS = {"effective": ("euid", "egid"), "saved": ("suid", "sgid"), "filesystem": ("fsuid", "fsgid")}
+
+
+def who_part(fields: dict[str, str], names: dict[str, str], users: Users, *, groups: bool) -> Part:
+    """Who did it, with what program, by which rule. `fields` are a record's, `names` auditd's enrichment of it."""
+    user = user_of(fields, names, users)
+    summary: Part = {"actor": Whole(actor_of(user))}
+    auditd: Part = {"summary": summary}
+    part: Part = {"process": program_of(fields), "user": Whole(user), "auditd": auditd}
+    if how := fields.get("exe", fields.get("comm", "")):
+        summary["how"] = how
+    if session := fields.get("ses", ""):
+        auditd["session"] = "unset" if session == str(UNSET) else session
+    if tags := tags_of(fields):
+        part["tags"] = tags
+    if groups and (known := groups_of(fields, users)):
+        part["auditdeck"] = {"groups": known}
+    return part
+
+
+def program_of(fields: dict[str, str]) -> dict[str, str]:
+    """process.name and process.executable."""
+    return {target: fields[source] for source, target in (("comm", "name"), ("exe", "executable")) if source in fields}
+
+
+def tags_of(fields: dict[str, str]) -> list[str]:
+    """The keys of the rules."""
+    return [key for key in fields.get("key", "").split(KEY_SEPARATOR) if key]
+
+
+def groups_of(fields: dict[str, str], users: Users) -> list[str]:
+    uid, gid = integer(fields.get("uid")), integer(fields.get("gid"))
+    return users.groups_of(uid, gid) if uid is not None and gid is not None else []
+
+
+def actor_of(user: dict[str, Any]) -> dict[str, str]:
+    """auditd.summary.actor: who logged in, and as whom it was done."""
+    audit = user.get("audit", {})
+    actor = {
+        "primary": audit.get("name") or audit.get("id") or "unset",
+        "secondary": user.get("name") or user.get("id"),
+    }
+    return {name: value for name, value in actor.items() if value}
 
 
 def user_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import raw_arguments, raw_fields
+from auditdeck.audit.fields import raw_arguments, raw_fields, raw_title
 from auditdeck.audit.record import ENRICHMENT, Payload
 from auditdeck.ecs.secret_text import hide_cut
 from auditdeck.ecs.secrets import hide, hide_joined
@@ -27,7 +27,8 @@ MAX_PROCTITLE = 128
 class Redactor:
     """`event` and `record` with secrets replaced by [redacted]; the same object if there is nothing to replace.
 
-    `patterns` are the user's regular expressions; of a match the group `secret` is replaced, or all of it.
+    `patterns` are the user's regular expressions; of a match the group `secret` is replaced, or all of it. `count` is
+    that of the events written with something replaced; who writes them counts.
     """
 
     defaults: bool = True
@@ -70,7 +71,7 @@ class Redactor:
         if kind == EXECVE:
             words = raw_arguments([plain])
         elif kind == PROCTITLE:
-            words = raw_fields(plain).get("proctitle", b"").split(b"\0")
+            words = raw_title(plain).split(b"\0")
         elif kind == USER_CMD:
             words = [raw_fields(plain).get("cmd", b"")]
         else:
@@ -87,7 +88,6 @@ class Redactor:
         else:
             command = b"cmd=" + encoded(hidden[0])
             made = re.sub(rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: command, plain, count=1)
-        self.count += 1
         return made + mark + names
 
     def arguments(self, arguments: list[bytes]) -> list[bytes]:

@@ -2,98 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from auditdeck.audit import sockaddr
-from auditdeck.context.network import EAGAIN, EINPROGRESS, Connect
-from auditdeck.ecs.context import Context
-from auditdeck.ecs.syscalls import Call, integer, signed32
+from auditdeck.audit.sockaddr import SocketAddress
+from auditdeck.context.addresses import OwnAddresses
+from auditdeck.context.network import Connect
+from auditdeck.context.sockets import Descriptor
+from auditdeck.ecs.part import Part, Whole
 
 INCOMING = {"accept", "accept4", "recvfrom", "recvmsg", "recvmmsg", "recv"}
 OUTGOING = {"connect", "sendto", "sendmsg", "sendmmsg", "send"}
 
 
-def describe_socket(parts: dict[str, Any], call: Call, address: dict[str, str] | None, context: Context) -> None:
-    """Adds what the socket calls of an event say."""
-    parsed = None
-    if address and "saddr" in address:
-        parsed = sockaddr.parse(bytes.fromhex(address["saddr"]) if is_hex(address["saddr"]) else b"")
-        describe_address(parts, call, parsed, context)
-    if call.name == "connect" and parsed is not None and parsed.ip:
-        describe_connect(parts, call, parsed, context)
-    elif call.name == "socket":
-        describe_made(parts, call, context)
-    elif call.name == "listen" and call.success:
-        describe_listening(parts, call, context)
-
-
-def is_hex(value: str) -> bool:
+def address_of(fields: dict[str, str] | None) -> SocketAddress | None:
+    """Of a SOCKADDR record."""
+    if fields is None or "saddr" not in fields:
+        return None
     try:
-        bytes.fromhex(value)
+        raw = bytes.fromhex(fields["saddr"])
     except ValueError:
-        return False
-    return True
+        raw = b""
+    return sockaddr.parse(raw)
 
 
-def describe_address(parts: dict[str, Any], call: Call, parsed: sockaddr.SocketAddress, context: Context) -> None:
-    data = parts["auditd"].setdefault("data", {})
-    data["socket"] = {"family": parsed.family}
-    if parsed.path:
-        data["path"] = parsed.path
-    if parsed.detail:
-        data["socket"]["address"] = parsed.detail
-    if parsed.port is None or not parsed.ip:
-        return
-    end = {"ip": parsed.ip, "port": parsed.port}
-    network = {"type": "ipv6" if ":" in parsed.ip else "ipv4"}
-    if call.name in INCOMING:
-        parts["source"] = end
-        network["direction"] = "internal" if context.network.addresses.internal(parsed.ip) else "ingress"
-    elif call.name in OUTGOING:
-        parts["destination"] = end
-        network["direction"] = "internal" if context.network.addresses.internal(parsed.ip) else "egress"
-    else:
-        parts["server"] = end
-    parts["network"] = network
+def address_part(address: SocketAddress | None, call: str, addresses: OwnAddresses, *, is_object: bool) -> Part:
+    """Of a call's address, which `is_object` if the call is about a socket."""
+    if address is None:
+        return {}
+    shown = Whole(family=address.family)
+    data: Part = {"path": address.path} if address.path else {}
+    part: Part = {"auditd": {"data": {"socket": shown, **data}}}
+    if address.detail:
+        shown["address"] = address.detail
+    if address.port is not None and address.ip:
+        network: Part = {"type": "ipv6" if ":" in address.ip else "ipv4"}
+        internal = addresses.internal(address.ip)
+        if call in INCOMING:
+            side, network["direction"] = "source", "internal" if internal else "ingress"
+        elif call in OUTGOING:
+            side, network["direction"] = "destination", "internal" if internal else "egress"
+        else:
+            side = "server"
+        part |= {side: Whole(ip=address.ip, port=address.port), "network": network}
+        if is_object:
+            part["auditd"]["summary"] = end_summary(address.ip, address.port)
+    elif is_object and address.path:
+        part["auditd"]["summary"] = {"object": {"primary": address.path}}
+    return part
 
 
-def describe_connect(parts: dict[str, Any], call: Call, parsed: sockaddr.SocketAddress, context: Context) -> None:
-    pid = integer(call.fields.get("pid")) or 0
-    number = signed32(call.arguments[0]) if call.arguments else -1
-    result = call.result if call.result is not None else 0
-    if call.io_uring and result == -EAGAIN:
-        # Not done at once, so it goes on; what becomes of it no record tells.
-        result = -EINPROGRESS
-    describe_outcome(parts, context.network.connected(pid, number, (parsed.ip, parsed.port or 0), result), result)
+def end_summary(ip: str, port: int) -> Part:
+    return {"object": {"primary": ip, "secondary": str(port)}}
 
 
-def describe_outcome(parts: dict[str, Any], connect: Connect, result: int) -> None:
+def connect_part(connect: Connect, result: int) -> Part:
+    """Of a connect(2) that returned `result`."""
+    part: Part = {"auditdeck": {"transport": {"source": connect.source}}}
     if connect.transport:
-        parts["network"]["transport"] = connect.transport
-    parts["auditdeck"]["transport"] = {"source": connect.source}
+        part["network"] = {"transport": connect.transport}
+    event = part["event"] = {}
     if connect.under_way:
-        parts["event"]["outcome"] = "success"
-        parts["auditd"]["result"] = "success"
+        event["outcome"] = "success"
+        part["auditd"] = {"result": "success"}
     if connect.repeat or not (result == 0 or connect.under_way or connect.failed):
-        parts["event"]["type"] = ["connection", "info"]
+        event["type"] = ["connection", "info"]
+    return part
 
 
-def describe_made(parts: dict[str, Any], call: Call, context: Context) -> None:
-    if len(call.arguments) < 3 or call.result is None or call.result < 0:
-        return
-    domain, kind, protocol = call.arguments[:3]
-    pid = integer(call.fields.get("pid")) or 0
-    transport = context.network.made(pid, call.result, domain, kind, protocol)
-    if transport:
-        parts["network"] = {"transport": transport, "type": "ipv6" if domain == sockaddr.AF_INET6 else "ipv4"}
+def made_part(transport: str, domain: int) -> Part:
+    """Of a socket(2) that gave an inet socket."""
+    return {"network": {"transport": transport, "type": "ipv6" if domain == sockaddr.AF_INET6 else "ipv4"}}
 
 
-def describe_listening(parts: dict[str, Any], call: Call, context: Context) -> None:
-    pid = integer(call.fields.get("pid")) or 0
-    found = context.network.listening(pid, signed32(call.arguments[0]) if call.arguments else -1)
-    if found is None:
-        return
+def listening_part(found: Descriptor) -> Part:
+    part: Part = {}
     if found.local:
-        parts["server"] = {"ip": found.local[0], "port": found.local[1]}
+        ip, port = found.local
+        part = {"server": {"ip": ip, "port": port}, "auditd": {"summary": end_summary(ip, port)}}
     if found.transport:
-        parts["network"] = {"transport": found.transport}
+        part["network"] = {"transport": found.transport}
+    return part

@@ -1,0 +1,620 @@
+"""The same documents as `ecs.document`, written by filling in templates.
+
+Most of what the kernel sends was sent before: but for its stamp, the arguments of its call and the ids of its process,
+an event is the same as an earlier one of the program (`Event.shape`). So the document of a shape is put together once,
+of the same parts and in the same order as the plain one, with marks where those values go; its JSON is cut at the
+marks, and for each further event the pieces are joined with the values between them. The parts of a shape that is new
+are remembered by the records that they were made of: a user, a destination, a title seldom comes alone.
+
+A mark is a byte that JSON never has (NUL; in strings it is written as an escape), so no text of an event can be taken
+for one. What a part depends on besides its bytes are users and addresses: when those change (`Context.generation`),
+everything is forgotten. Events of unusual forms go the plain way, with which the tests compare the others.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from auditdeck.audit.event import ITEMS, Event
+from auditdeck.audit.fields import fields
+from auditdeck.audit.record import ENRICHMENT
+from auditdeck.cache import Cache
+from auditdeck.context.processes import TRUSTED
+from auditdeck.ecs.commands import command_part, title_part
+from auditdeck.ecs.context import Context
+from auditdeck.ecs.document import (
+    CWD,
+    EXECVE,
+    OF_CALL,
+    PATH,
+    PROCTITLE,
+    SOCKADDR,
+    SOCKETCALL,
+    SYSCALL,
+    URINGOP,
+    Parts,
+    call_part,
+    data_part,
+    executes,
+    fixed_arguments,
+    kind_part,
+    meaning_part,
+    original_head,
+    original_part,
+    other_part,
+    plain_document,
+    stamp_part,
+    timestamp,
+)
+from auditdeck.ecs.normalization import Meaning, meanings
+from auditdeck.ecs.part import Part, add, together
+from auditdeck.ecs.paths import files_part
+from auditdeck.ecs.people import tags_of, who_part
+from auditdeck.ecs.redaction import USER_CMD
+from auditdeck.ecs.sockets import address_of, address_part
+from auditdeck.ecs.surroundings import NOTHING, Answers, Asking, process_part
+from auditdeck.ecs.syscalls import Call, read_call
+
+SOCKET_KEY = "netconns_socket"
+SHAPES, REMEMBERED, FORMS = 512, 2048, 16
+"""How many shapes, parts, and forms of a shape are remembered: shapes are large, or seldom come again."""
+BIGGEST = 2048
+"""Longer records are not remembered: an argument list of 100 kB seldom comes again."""
+PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
+"""The beginning of a SYSCALL record: nothing in it reaches over its end, as a quote would."""
+NOT_IN_TAIL = OF_CALL | {"ppid", "pid"}
+UNUSUAL = {SYSCALL, SOCKETCALL, URINGOP, USER_CMD}
+"""Records beside the call's that change what the call was, or are read together with others."""
+ONE = (EXECVE, PROCTITLE, SOCKADDR)
+TEXTS, NAMED, ADDRESS = (b"%d" % EXECVE, b"%d" % PROCTITLE), (b"%d" % PATH, b"%d" % CWD), b"%d" % SOCKADDR
+STAMP = b"\x1f"
+"""Stands for the stamp in a remembered event.original; texts with that byte go the plain way."""
+GIVEN = ("time", "moment", "serial", "original", "a0", "a1", "a2", "a3")
+"""Names of marks, in the order in which their values are given for each event."""
+
+
+NO_VALUES = (b"", b"", b"", b"")
+
+
+def mark(name: object, around: str = "") -> orjson.Fragment:
+    return orjson.Fragment(f"{around}\0{name}\0{around}".encode())
+
+
+ARGUMENT_MARKS = tuple([mark(f"a{place}", '"') for place in range(4)])
+STAMP_PART = stamp_part(mark("time", '"'), orjson.Fragment(b'"\0moment\0\0serial\0"'), mark("serial"))
+ORIGINAL_PART = original_part(mark("original", '"'))
+
+
+Names = tuple[str | tuple[str] | tuple[str, orjson.Fragment] | None, ...]
+UP = None
+
+
+@dataclass(slots=True, eq=False)
+class Skeleton:
+    """The names of a part, without its values: which of them there are decides about commas.
+
+    That of an object is a tuple, the names in it and UP follow; a pair has a mark for its value.
+    """
+
+    names: Names
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part: its skeleton, and its values as JSON."""
+
+    skeleton: Skeleton
+    values: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class Frame:
+    """The document of all events whose parts have the same skeletons, as JSON in pieces.
+
+    Every other piece is to be filled; `places` are where its value is among all: those that are given for each event,
+    those of the process, and those of the other parts, which begin at `known`. `pick` takes them all.
+    """
+
+    pieces: list[bytes]
+    places: tuple[int, ...]
+    pick: Callable[[Any], Any]
+    known: int
+
+
+@dataclass(slots=True, eq=False)
+class Runs:
+    """Pieces of a form that are the same for all events of a process: formats, and what takes their values of its."""
+
+    runs: tuple[tuple[bytes, Callable[[Any], Any]], ...]
+
+    def fill(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        return tuple([run % pick(values) for run, pick in self.runs])
+
+
+@dataclass(slots=True)
+class Form:
+    """A frame filled as far as a shape and the kind of its process say. Every other piece is filled for each event."""
+
+    pieces: list[bytes]
+    pick: Callable[[Any], Any]
+    runs: Runs
+
+
+Process = tuple[int, int, float, Skeleton, tuple[bytes, ...], dict[Runs, tuple[bytes, ...]]]
+"""`ppid=… pid=…`: its number and its parent's, until when to believe the rest, what is known of it, and the runs filled
+with that."""
+
+
+@dataclass(slots=True)
+class Head:
+    """A SYSCALL record up to the ids of its process. Of its arguments the `fixed` ones decide about the document;
+    `shown`: others are in it."""
+
+    text: bytes
+    call: Call
+    fixed: tuple[int, ...]
+    shown: bool
+
+
+@dataclass(slots=True)
+class Tail:
+    """The rest of a SYSCALL record: who did it."""
+
+    fields: dict[str, str]
+    who: Piece
+
+
+@dataclass(slots=True)
+class Text:
+    """An EXECVE or PROCTITLE record with secrets replaced, and its part."""
+
+    body: bytes
+    piece: Piece
+    hidden: bool
+
+
+@dataclass(slots=True)
+class Base:
+    """A SYSCALL record and the types of those beside it: who did what. `socket`, `preference` and `scripts` are what
+    addresses and paths are read for."""
+
+    head: Head
+    tail: Tail
+    meaning: Piece
+    asking: Asking
+    socket: bool
+    preference: str | None
+    scripts: bool
+    silent: bool
+
+
+@dataclass(slots=True)
+class Shape:
+    """An event without its stamp, the arguments of its call, and the ids of its process.
+
+    `pieces` are those that need nothing else; `original` is event.original up to the arguments, up to the ids, and the
+    rest. `values`: the arguments are needed. `silent`: it is only asked for, there is no document. `hidden`: something
+    in it was. `more`: any of these. `again`: it came more than once.
+    """
+
+    head: Head
+    pieces: tuple[Piece, ...]
+    asking: Asking | None
+    original: tuple[bytes, bytes, bytes] | None
+    values: bool
+    silent: bool
+    hidden: bool
+    more: bool
+    again: bool
+    forms: Cache[Any, Form]
+
+
+class Encoder:
+    """Events to lines of JSON, for one thread."""
+
+    def __init__(self, context: Context, *, original: bool = False, socket_events: bool = False) -> None:
+        self.context = context
+        self.original = original
+        self.socket_events = socket_events
+        self.second = self.day = self.moment = self.time = self.before = b""
+        self.now = 0.0
+        self.forget()
+
+    def forget(self) -> None:
+        self.generation = self.context.generation
+        self.skeletons: Cache[Names, Skeleton] = Cache(REMEMBERED)
+        self.frames: Cache[tuple[Skeleton, ...], Frame] = Cache(SHAPES)
+        self.shapes: Cache[bytes, Shape] = Cache(SHAPES)
+        self.bases: Cache[bytes, Base] = Cache(REMEMBERED)
+        self.heads: Cache[bytes, Head] = Cache(REMEMBERED)
+        self.calls: Cache[tuple[Any, ...], Piece] = Cache(REMEMBERED)
+        self.meant: Cache[tuple[Any, ...], tuple[Meaning, Piece]] = Cache(REMEMBERED)
+        self.tails: Cache[bytes, Tail] = Cache(REMEMBERED)
+        self.texts: Cache[bytes, Text] = Cache(SHAPES)
+        self.files: Cache[tuple[Any, ...], Piece] = Cache(SHAPES)
+        self.addresses: Cache[tuple[Any, ...], tuple[Piece, tuple[str, int] | None]] = Cache(REMEMBERED)
+        self.answers: Cache[tuple[Any, ...], Piece] = Cache(REMEMBERED)
+        self.processes: Cache[bytes, Process] = Cache(2 * REMEMBERED)
+        self.children: Cache[int, Process] = Cache(REMEMBERED)
+        self.runs: Cache[tuple[Any, ...], Runs] = Cache(SHAPES)
+        self.nothing = self.piece({})
+        self.kind = self.piece(kind_part(SYSCALL, self.context.host.document(), complete=True))
+        self.stamp = self.piece(STAMP_PART)
+        self.end = self.piece(ORIGINAL_PART) if self.original else self.nothing
+
+    def piece(self, part: Part) -> Piece:
+        names: list[Any] = []
+        values: list[bytes] = []
+        take_apart(part, names, values)
+        key = tuple(names)
+        return Piece(self.skeletons.get(key) or self.skeletons.keep(key, Skeleton(key)), tuple(values))
+
+    def encode(self, event: Event) -> bytes:
+        """The event's document; b"" for one that only told a socket's protocol."""
+        self.check()
+        return self.encode_checked(event)
+
+    def check(self) -> None:
+        """Forgets everything if names or addresses may have changed; once a batch will do."""
+        self.now = time.monotonic()
+        if self.generation != self.context.generation:
+            self.forget()
+
+    def encode_checked(self, event: Event) -> bytes:
+        """As `encode`, for those who call `check` themselves."""
+        # A serial that begins with zero is no JSON number.
+        if not event.complete or event.node or event.serial < b"1":
+            return self.plain(event)
+        text = event.split() if event.shape is None else event.shape
+        shape = self.shapes.get(text)
+        if shape is None:
+            shape = self.read(text, event.arguments)
+            if shape is None:
+                return self.plain(event)
+        process = self.processes.get(event.ids)
+        if process is None or self.now > process[2]:
+            process = self.look_up(event.ids)
+        pid, parent, _, skeleton, known, done = process
+        key: Any = skeleton
+        values: tuple[bytes, ...] = ()
+        answers = NOTHING
+        original = b""
+        if shape.more:
+            if shape.values:
+                values = values_of(event.arguments)
+                if fixed := shape.head.fixed:
+                    key = (key, *[values[place] for place in fixed])
+            if (asking := shape.asking) is not None:
+                words = event.arguments.split(b" ", asking.wanted + 1)[1:-1]
+                answers = asking.ask(pid, parent, [int(word[3:], 16) for word in words])
+                if shape.silent:
+                    return b""
+                key = (key, answers)
+            if shape.original is not None:
+                before, items, rest = shape.original
+                original = b"".join((before, event.arguments, items, event.ids, rest)).replace(STAMP, event.stamp)
+            self.context.redactor.count += shape.hidden
+        if event.moment != self.moment:
+            self.begin(event.moment)
+        given = (self.time, self.before, event.serial, original)
+        form = shape.forms.get(key)
+        if form is None:
+            frame, all_known = self.frame(shape, Piece(skeleton, known), event.arguments, answers)
+            if not shape.again:
+                shape.again = True
+                frame.pieces[1::2] = frame.pick(given + (values or NO_VALUES) + all_known)
+                return b"".join(frame.pieces)
+            form = shape.forms.keep(key, self.form(frame, all_known, len(GIVEN) if values else len(GIVEN) - 4))
+        runs = done.get(form.runs)
+        if runs is None:
+            runs = done[form.runs] = form.runs.fill(known)
+        pieces = form.pieces
+        pieces[1::2] = form.pick(given + values + runs)
+        return b"".join(pieces)
+
+    def plain(self, event: Event) -> bytes:
+        """What has no usual form."""
+        shown = self.context.redactor.event(event)
+        self.context.redactor.count += shown is not event
+        made = plain_document(shown, self.context, original=self.original)
+        if SOCKET_KEY in made.get("tags", ()) and not self.socket_events:
+            return b""
+        return orjson.dumps(made)
+
+    def begin(self, moment: bytes) -> None:
+        """A new millisecond."""
+        if moment[:-4] != self.second:
+            self.day = timestamp(moment + b":0")[:-4].encode()
+            self.second = moment[:-4]
+        self.time = self.day + moment[-3:] + b"Z"
+        self.before = moment + b":"
+        self.moment = moment
+
+    def frame(
+        self, shape: Shape, process: Piece, arguments: bytes, answers: Answers
+    ) -> tuple[Frame, tuple[bytes, ...]]:
+        """Of an event, and the values that its parts have for it."""
+        answer = self.nothing
+        if shape.asking is not None:
+            asked = (answers, shape.asking.result)
+            answer = self.answers.get(asked) or self.answers.keep(asked, self.piece(shape.asking.part(answers)))
+        who, data, meaning, command, title, files, address = shape.pieces
+        call = self.call(shape.head, arguments)
+        parts = Parts(
+            self.stamp, process, self.kind, who, self.nothing, data, meaning, call, command, title, files, address,
+            answer, self.end,
+        )  # fmt: skip
+        key = tuple([piece.skeleton for piece in parts])
+        frame = self.frames.get(key) or self.frames.keep(key, make_frame(parts))
+        return frame, tuple(chain.from_iterable([piece.values for piece in parts]))
+
+    def form(self, frame: Frame, values: tuple[bytes, ...], first: int) -> Form:
+        """Of a frame and the values that its parts have; `first` is where runs begin in what is given."""
+        pieces: list[bytes] = []
+        places: list[int] = []
+        runs: list[tuple[bytes, tuple[int, ...]]] = []
+        rest, *cut = frame.pieces[::2]
+        for place, following in zip(frame.places, cut, strict=True):
+            number = place - len(GIVEN)
+            if place >= frame.known:
+                rest += values[number] + following
+                continue
+            if number < 0:
+                pieces += (rest, b"")
+                places.append(place)
+            elif places and places[-1] >= first:
+                run, taken = runs.pop()
+                runs.append((run + rest.replace(b"%", b"%%") + b"%b", (*taken, number)))
+            else:
+                pieces += (rest, b"")
+                places.append(first + len(runs))
+                runs.append((b"%b", (number,)))
+            rest = following
+        pieces.append(rest)
+        key = tuple(runs)
+        made = self.runs.get(key)
+        if made is None:
+            made = self.runs.keep(key, Runs(tuple([(run, itemgetter(*taken)) for run, taken in runs])))
+        return Form(pieces, itemgetter(*places), made)
+
+    def read(self, text: bytes, arguments: bytes) -> Shape | None:
+        """None for a shape that is left to the plain way."""
+        if not arguments:
+            return None
+        first, *lines = text.split(b"\n")
+        key = first + b"".join([line[:4] for line in lines])
+        base = self.bases.get(key) or self.read_base(key, first, lines, arguments)
+        if base is None or ENRICHMENT in text:
+            return None
+        command = title = files = address = self.nothing
+        data, asking, hidden = self.nothing, base.asking, False
+        named: list[bytes] = []
+        others: list[bytes] = []
+        for line in lines:
+            kind = line[:4]
+            if kind in TEXTS:
+                read = self.texts.get(line) or self.read_text(line)
+                hidden |= read.hidden
+                if kind == TEXTS[0]:
+                    command = read.piece
+                else:
+                    title = read.piece
+            elif kind in NAMED:
+                named.append(line)
+            elif kind == ADDRESS:
+                address, asking = self.address(line, base)
+            else:
+                others.append(line)
+        if named:
+            files = self.paths(named, base)
+        if others:
+            found = [(int(line[:4]), fields(line[5:])) for line in others]
+            data = self.piece(data_part(found, keyed="key" in base.tail.fields))
+        original = self.read_original(first, lines) if self.original else None
+        values = bool(base.head.fixed) or base.head.shown
+        shape = Shape(
+            base.head,
+            (base.tail.who, data, base.meaning, command, title, files, address),
+            asking if asking.needed else None,
+            original,
+            values,
+            base.silent,
+            hidden,
+            asking.needed or values or base.silent or hidden or self.original,
+            False,
+            Cache(FORMS),
+        )
+        return self.shapes.keep(text, shape) if len(text) <= BIGGEST else shape
+
+    def read_base(self, key: bytes, first: bytes, lines: list[bytes], arguments: bytes) -> Base | None:
+        end = first.find(b" auid=", first.find(ITEMS))
+        head = self.heads.get(first[:end]) or self.read_head(first[:end], arguments)
+        tail = self.tails.get(first[end:]) or self.read_tail(first[end:])
+        kinds = [SYSCALL, *[int(line[:4]) for line in lines]]
+        if (
+            head is None
+            or tail is None
+            or not UNUSUAL.isdisjoint(kinds[1:])
+            or any(kinds.count(kind) > 1 for kind in ONE)
+        ):
+            return None
+        meaning, said = self.meaning(head, tail, tuple(kinds))
+        tags, context, executed = tags_of(tail.fields), self.context, executes(head.call)
+        base = Base(
+            head,
+            tail,
+            said,
+            Asking(context, head.call, None, tail.fields["exe"], tags, executed and context.executions is not None),
+            meaning.object == "socket",
+            meaning.file,
+            executed and context.scripts,
+            SOCKET_KEY in tags and not self.socket_events,
+        )
+        return self.bases.keep(key, base)
+
+    def meaning(self, head: Head, tail: Tail, kinds: tuple[int, ...]) -> tuple[Meaning, Piece]:
+        key = (head.text, kinds)
+        known = self.meant.get(key)
+        if known is None:
+            meaning = meanings().of(kinds, head.call.name)
+            known = meaning, self.piece(meaning_part(meaning, head.call.fields | tail.fields))
+            # Else the rest of the record may name the object, or say how it ended.
+            if not meaning.primary and "success" in head.call.fields:
+                self.meant.keep(key, known)
+        return known
+
+    def read_head(self, text: bytes, arguments: bytes) -> Head | None:
+        items = text.find(ITEMS)
+        raw = text[5:items] + arguments + text[items:]
+        found = fields(raw)
+        call = read_call(found, None)
+        # Without arguments it is a socketcall(2), whose own record has them.
+        if not found.keys() <= OF_CALL or not PLAIN_WORDS.fullmatch(raw) or not call.arguments:
+            return None
+        fixed = fixed_arguments(call.name)
+        marks: dict[str, Any] = {f"a{place}": ARGUMENT_MARKS[place] for place in range(4) if place not in fixed}
+        call.fields |= marks
+        shown = b"\0" in orjson.dumps(call_part(call, self.context.users))
+        return self.heads.keep(text, Head(text, call, fixed, shown))
+
+    def call(self, head: Head, arguments: bytes) -> Piece:
+        values = values_of(arguments) if head.fixed else ()
+        key = (head.text, *[values[place] for place in head.fixed])
+        return self.calls.get(key) or self.calls.keep(key, self.read_call(head, values))
+
+    def read_call(self, head: Head, values: Sequence[bytes]) -> Piece:
+        given = {f"a{place}": values[place].decode() for place in head.fixed}
+        numbers = tuple([int(value, 16) for value in values])
+        call = replace(head.call, fields=head.call.fields | given, arguments=numbers)
+        return self.piece(call_part(call, self.context.users))
+
+    def read_tail(self, text: bytes) -> Tail | None:
+        found = fields(text)
+        if "exe" not in found or not found.keys().isdisjoint(NOT_IN_TAIL):
+            return None
+        who = who_part(found, {}, self.context.users, groups=self.context.groups)
+        add(who, other_part(found))
+        return self.tails.keep(text, Tail(found, self.piece(who)))
+
+    def read_text(self, line: bytes) -> Text:
+        kind = int(line[:4])
+        body = self.context.redactor.record(kind, line[5:])
+        part = command_part([body], self.context.arguments_limit) if kind == EXECVE else title_part(body)
+        text = Text(body, self.piece(part), body != line[5:])
+        return self.texts.keep(line, text) if len(line) <= BIGGEST else text
+
+    def paths(self, lines: list[bytes], base: Base) -> Piece:
+        """Of PATH and CWD records."""
+        key = (base.preference, base.scripts, *lines)
+        known = self.files.get(key)
+        if known is not None:
+            return known
+        found = [fields(line[5:]) for line in lines]
+        paths = [path for line, path in zip(lines, found, strict=True) if line[:4] == NAMED[0]]
+        cwd = next((read.get("cwd", "") for line, read in zip(lines, found, strict=True) if line[:4] == NAMED[1]), "")
+        names: list[dict[str, str]] = [{}] * len(paths)
+        piece = self.piece(
+            files_part(paths, names, cwd, self.context.users, preference=base.preference, scripts=base.scripts)
+        )
+        return self.files.keep(key, piece) if sum(map(len, lines)) <= BIGGEST else piece
+
+    def address(self, line: bytes, base: Base) -> tuple[Piece, Asking]:
+        """Of a SOCKADDR record, with what is to be asked if it leads somewhere."""
+        call = base.head.call
+        key = (line, call.name, base.socket)
+        known = self.addresses.get(key)
+        if known is None:
+            address = address_of(fields(line[5:]))
+            part = address_part(address, call.name, self.context.network.addresses, is_object=base.socket)
+            to = (address.ip, address.port or 0) if address and address.ip else None
+            known = self.addresses.keep(key, (self.piece(part), to))
+        piece, to = known
+        asking = base.asking
+        if to is None:
+            return piece, asking
+        return piece, Asking(asking.context, call, to, asking.executable, asking.tags, asking.executed)
+
+    def read_original(self, first: bytes, lines: list[bytes]) -> tuple[bytes, bytes, bytes]:
+        items = first.find(ITEMS)
+        end = first.find(b" auid=", items)
+        made = [escaped(first[end:])]
+        for line in lines:
+            body = self.read_text(line).body if line[:4] in TEXTS else line[5:]
+            made.append(start_of(int(line[:4])) + escaped(body))
+        return start_of(SYSCALL) + first[5:items], first[items:end], b"\\n".join(made)
+
+    def look_up(self, ids: bytes) -> Process:
+        """Of ` ppid=… pid=…`."""
+        first, _, last = ids[6:].partition(b" pid=")
+        parent, pid = int(first), int(last)
+        if not self.context.is_unknown(pid):
+            return self.processes.keep(ids, self.ask(pid, parent))
+        # All that is said of it is its parent's.
+        child = self.children.get(parent)
+        if child is None or self.now > child[2]:
+            child = self.children.keep(parent, self.ask(pid, parent))
+        _, _, until, skeleton, values, _ = child
+        return self.processes.keep(ids, (pid, parent, until, skeleton, (b"%d" % pid, *values[1:]), {}))
+
+    def ask(self, pid: int, parent: int) -> Process:
+        piece = self.piece(process_part(pid, parent, self.context))
+        return pid, parent, self.now + TRUSTED, piece.skeleton, piece.values, {}
+
+
+def take_apart(part: Part, names: list[Any], values: list[bytes]) -> None:
+    for name, value in part.items():
+        if type(value) is dict:
+            names.append((name,))
+            take_apart(value, names, values)
+            names.append(UP)
+        elif type(value) is orjson.Fragment:
+            names.append((name, value))
+        else:
+            names.append(name)
+            values.append(orjson.dumps(value))
+
+
+def with_marks(names: Iterator[Any], numbers: Iterator[int]) -> Part:
+    """A part of these names, with marks for its values."""
+    part: Part = {}
+    for name in names:
+        if name is UP:
+            break
+        if type(name) is str:
+            part[name] = mark(next(numbers))
+        else:
+            part[name[0]] = name[1] if len(name) > 1 else with_marks(names, numbers)
+    return part
+
+
+def make_frame(parts: Parts[Piece]) -> Frame:
+    numbers = count(len(GIVEN))
+    marked = together([with_marks(iter(piece.skeleton.names), numbers) for piece in parts])
+    rest, *cut = orjson.dumps(marked).split(b"\0")
+    places = [int(name) if name.isdigit() else GIVEN.index(name.decode()) for name in cut[::2]]
+    pieces = [rest]
+    for following in cut[1::2]:
+        pieces += (b"", following)
+    return Frame(pieces, tuple(places), itemgetter(*places), len(GIVEN) + len(parts.process.values))
+
+
+def values_of(arguments: bytes) -> tuple[bytes, ...]:
+    """Of ` a0=… a1=… a2=… a3=…`."""
+    return tuple([argument[3:] for argument in arguments[1:].split(b" ")])
+
+
+def start_of(kind: int) -> bytes:
+    return original_head(kind, STAMP.decode()).encode()
+
+
+def escaped(body: bytes) -> bytes:
+    """As the inside of a JSON string."""
+    return orjson.dumps(body.decode("utf-8", "backslashreplace"))[1:-1]
