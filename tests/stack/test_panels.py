@@ -290,6 +290,14 @@ def test_the_bands_make_all_connections(search: Callable[..., Any]) -> None:
     assert rest > 0
 
 
+def test_the_controls_list_what_tried_to_connect_out(client: Elasticsearch) -> None:
+    alias = json.loads((TOP / "elasticsearch" / "aliases" / "audit-outbound.json").read_text())
+    client.indices.put_alias(index="audit-events", name="audit-outbound", filter=alias["filter"])
+    attempts = made("established", *FAILED, since=UNTIL - timedelta(days=30))
+    assert client.count(index="audit-outbound*")["count"] == len(attempts)
+    assert client.count(index="audit-*")["count"] == len(DOCUMENTS), "the alias does not narrow the whole"
+
+
 def test_one_program_has_one_share_everywhere(search: Callable[..., Any]) -> None:
     bars = as_shown(search, PANELS["outbound-process-share"], SINCE, UNTIL)
     table = as_shown(search, PANELS["outbound-process-table"], SINCE, UNTIL)

@@ -201,4 +201,4 @@ def test_saved_searches_show_fields_of_the_index() -> None:
             assert entry["attributes"]["description"]
         if entry["type"] == "index-pattern":
             assert entry["attributes"]["fieldFormatMap"].keys() <= FIELDS.keys()
-            assert entry["attributes"]["title"] == "audit-*"
+            assert entry["attributes"]["title"] in {"audit-*", "audit-outbound*"}

@@ -308,6 +308,24 @@ def test_drawings_have_the_definition_and_follow_the_controls(spec: dict[str, An
     assert set(re.findall(r'"field": "([^"]+)"', json.dumps(spec["data"][0]["url"]["body"]["aggs"]))) <= FIELDS.keys()
 
 
+# Controls
+
+
+def test_controls_of_connections_list_what_tried_to_connect_out() -> None:
+    """Not port 53 of UDP, not 127.0.0.1, not who never connected: an alias of the index has the attempts alone."""
+    [outbound] = [entry for entry in dashboards() if entry["id"] == "auditdeck-outbound"]
+    controls = {r["name"]: r["id"] for r in outbound["references"] if r["name"].startswith("controlGroup_")}
+    assert set(controls.values()) == {"auditdeck-attempts"}
+    [view] = [entry for entry in map(unpacked, read_bundle(OBJECTS)) if entry["id"] == "auditdeck-attempts"]
+    assert view["attributes"]["title"] == "audit-outbound*"
+    [alias] = (TOP / "elasticsearch" / "aliases").glob("*.json")
+    assert alias.stem == "audit-outbound"
+    filters = json.loads(alias.read_text())["filter"]["bool"]["filter"]
+    states = {"established", "refused", "unanswered", "unreachable"}
+    assert {"term": {"network.direction": "egress"}} in filters
+    assert [set(part["terms"]["auditdeck.connection.state"]) for part in filters if "terms" in part] == [states]
+
+
 # Nothing there
 
 

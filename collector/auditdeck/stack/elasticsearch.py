@@ -105,6 +105,7 @@ def provision(cluster: Cluster, secrets: Secrets, *, retention_days: int, rotate
     changed = keep_templates(cluster)
     keep_roles(cluster)
     keep_stream(cluster, mapping_changed=changed)
+    keep_aliases(cluster)
     keep_api_key(cluster, secrets, rotate=rotate)
 
 
@@ -166,6 +167,16 @@ def keep_stream(cluster: Cluster, *, mapping_changed: bool) -> None:
         cluster.progress.note(f"data stream {STREAM}", changed=True, done="rolled over, for the new templates")
     else:
         cluster.progress.note(f"data stream {STREAM}", changed=False)
+
+
+def keep_aliases(cluster: Cluster) -> None:
+    """Parts of the data stream by a filter: the controls of a dashboard list what is in theirs."""
+    for name, body in read_assets(cluster.assets / "aliases"):
+        found = cluster.find(f"/_alias/{name}")
+        same = bool(found) and found.get(STREAM, {}).get("aliases", {}).get(name) == body
+        if not same:
+            cluster.ask("POST", "/_aliases", {"actions": [{"add": {"index": STREAM, "alias": name, **body}}]})
+        cluster.progress.note(f"alias {name}", changed=not same, done="updated" if found else "created")
 
 
 def keep_api_key(cluster: Cluster, secrets: Secrets, *, rotate: bool) -> None:
