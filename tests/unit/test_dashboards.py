@@ -15,7 +15,7 @@ from tests.support.lens import CONSTANTS, METRICS, OBJECTS, RECORDS, Panel, dash
 
 TOP = Path(__file__).parent.parent.parent
 # What Kibana 8.12 writes, and every newer version takes (a dashboard without them comes out blank).
-VERSIONS = {"index-pattern": "8.0.0", "search": "8.0.0", "dashboard": "8.9.0"}
+VERSIONS = {"index-pattern": "8.0.0", "search": "8.0.0", "dashboard": "8.9.0", "visualization": "8.5.0"}
 NUMBERS = {"long", "integer", "float"}
 SORTABLE = NUMBERS | {"keyword", "ip", "boolean", "date"}
 ALLOWED = {"count": SORTABLE, "unique_count": SORTABLE, "terms": SORTABLE, "sum": NUMBERS, "min": NUMBERS | {"date"},
@@ -84,8 +84,8 @@ def test_dashboards_have_what_kibana_needs_to_render() -> None:
             assert panel["gridData"]["i"] == index
             assert panel["gridData"]["x"] + panel["gridData"]["w"] <= 48
             assert panel["title"]
-            if panel["type"] == "search":
-                assert references[f"{index}:{panel['panelRefName']}"]["type"] == "search"
+            if "panelRefName" in panel:
+                assert references[f"{index}:{panel['panelRefName']}"]["type"] == panel["type"]
             if panel["type"] != "lens":
                 continue
             attributes = panel["embeddableConfig"]["attributes"]

@@ -25,6 +25,7 @@ DEFINED = [f"{state} and {OUTBOUND}" for state in (ESTABLISHED, FAILED, SETTLED,
 TRAFFIC = f"{OUTBOUND} and network.bytes: *"
 LOSSES = {"lost", "ring_lost", "gaps", "unjoined", "dropped", "damaged", "dead_letters"}
 HEALTH = 'event.dataset: "auditdeck.health"'
+GREY, GREEN, RED = "#98A2B3", "#54B399", "#E7664C"
 PANELS = panels()
 LENS = [panel for panel in PANELS if not panel.trend]
 METRICS = [panel for panel in LENS if panel.kind == "lnsMetric"]
@@ -108,13 +109,18 @@ def test_health_is_not_changed_by_controls_and_filters(panel: Panel) -> None:
     assert HEALTH in panel.query, "Discover shows the reports"
 
 
+def colours(panel: Panel) -> list[tuple[float, str]]:
+    """From which number on a tile has which colour; Kibana gives the first of them to N/A."""
+    stops = panel.state["visualization"]["palette"]["params"]["colorStops"]
+    return [(entry["stop"], entry["color"]) for entry in stops]
+
+
 def test_every_dashboard_says_whether_to_trust_it() -> None:
     for dashboard in dashboards():
         [trust] = [p for p in METRICS if p.dashboard == dashboard["id"] and p.name.endswith("-lost")]
         assert loses(json.dumps(trust.columns)) == LOSSES
         assert loses(trust.query) == LOSSES, "Discover shows the reports of losses"
-        stops = trust.state["visualization"]["palette"]["params"]["colorStops"]
-        assert stops == [{"color": "#54B399", "stop": 0}, {"color": "#E7664C", "stop": 1}], "red above 0"
+        assert colours(trust) == [(-1, GREY), (0, GREEN), (1, RED)], "red above 0, grey for N/A"
         [head] = [c for c in trust.columns.values() if c["operationType"] == "formula"]
         count = f"count(kql='{HEALTH}')"
         assert head["params"]["formula"].endswith(f" * {count} / {count}"), "N/A without reports"
@@ -144,7 +150,8 @@ def test_alive_is_a_report_within_five_minutes() -> None:
         panel = by_name[name]
         assert "@timestamp >= now-5m" in json.dumps(panel.columns)
         assert panel.time == "now-30d", "whatever time is chosen"
-        assert panel.state["visualization"]["palette"]["params"]["colorStops"][1]["stop"] == 1
+        good_at_zero = [(-1, GREY), (0, GREEN), (1, RED)]
+        assert colours(panel) == (good_at_zero if name == "health-silent" else [(-1, GREY), (0, RED), (1, GREEN)])
     [ages] = [panel for panel in TABLES if panel.name == "health-reports"]
     assert ages.columns["g"]["params"]["orderBy"]["columnId"] == "last"
     assert ages.columns["g"]["params"]["orderDirection"] == "asc", "oldest first"
@@ -327,6 +334,20 @@ def test_controls_of_connections_list_what_tried_to_connect_out() -> None:
 
 
 # Nothing there
+
+
+def test_an_empty_stack_says_what_to_do() -> None:
+    """A line on every dashboard that no filter changes: who reports, and what to do where nobody does."""
+    [status] = [
+        unpacked(e) for e in read_bundle(OBJECTS) if (e["type"], e["id"]) == ("visualization", "auditdeck-status")
+    ]
+    said = json.dumps(status["attributes"]["visState"]["params"]["spec"])
+    for words in ("No collector has reported yet", "docker compose logs collector", "auditdeck doctor", "make demo"):
+        assert words in said
+    assert "dashboard_context" not in said
+    assert "%context%" not in said
+    for dashboard in dashboards():
+        assert any(r["id"] == "auditdeck-status" for r in dashboard["references"])
 
 
 def test_panels_that_need_a_rule_of_your_own_say_so() -> None:
