@@ -282,7 +282,7 @@ def test_numbers_and_time_are_on_the_first_screen(dashboard: dict[str, Any]) -> 
 @pytest.mark.parametrize("panel", TABLES, ids=named)
 def test_headers_are_not_cut(panel: Panel) -> None:
     """A letter is at most 9 pixels wide, the menu and the margins take 42, the arrow of the sorted one 22."""
-    sorted_by = panel.state["visualization"]["sorting"]["columnId"]
+    sorted_by = panel.state["visualization"].get("sorting", {}).get("columnId")
     columns = [column for column in panel.state["visualization"]["columns"] if not column.get("hidden")]
     for column in columns:
         if "width" in column:
@@ -292,6 +292,14 @@ def test_headers_are_not_cut(panel: Panel) -> None:
     assert panel.state["visualization"]["rowHeight"] == "auto"
     pixels = panel.whole["gridData"]["w"] * 1264 / 48 - 24
     assert sum(column.get("width", 100) for column in columns) <= pixels
+
+
+@pytest.mark.parametrize("panel", [p for p in TABLES if p.name.endswith("-share")], ids=named)
+def test_shares_have_a_number_and_a_whole_name_each(panel: Panel) -> None:
+    """A bar too short for its number had none. All rows fit (36 pixels each); Other, unsorted, is the last."""
+    assert "sorting" not in panel.state["visualization"]
+    rows = panel.columns["g"]["params"]["size"] + 1
+    assert rows * 36 + 80 <= panel.whole["gridData"]["h"] * 28 - 8
 
 
 def test_other_is_quiet_and_colours_stay() -> None:
