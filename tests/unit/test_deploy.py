@@ -54,8 +54,9 @@ def test_the_daemon_set_has_only_what_a_collector_needs() -> None:
 
 
 def test_the_same_capabilities_everywhere() -> None:
-    service = yaml.safe_load((TOP / "compose.collector.yaml").read_text())["services"]["collector"]
-    assert set(service["cap_add"]) == NEEDED
+    for file in ("compose.yaml", "compose.collector.yaml"):
+        service = yaml.safe_load((TOP / file).read_text())["services"]["collector"]
+        assert set(service["cap_add"]) == NEEDED
     unit = (TOP / "deploy" / "systemd" / "auditdeck.service").read_text()
     for name in ("AmbientCapabilities=", "CapabilityBoundingSet="):
         [line] = [line for line in unit.splitlines() if line.startswith(name)]

@@ -16,7 +16,7 @@ from auditdeck.audit.client import AuditSocket, has_capability, in_initial_pid_n
 from auditdeck.audit.ext import native
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.cli.status import collector_state
-from auditdeck.errors import KernelError
+from auditdeck.errors import KernelError, TracepointError
 
 GOOD, WARNING, BAD = "ok", "warning", "error"
 MARKS = {GOOD: "[green]✔[/]", WARNING: "[yellow]![/]", BAD: "[red]✘[/]"}
@@ -66,6 +66,24 @@ def privileges(_: Shared) -> Iterator[Finding]:
         yield Finding("privileges", GOOD, "all capabilities are there")
 
 
+def tracepoint(shared: Shared) -> Iterator[Finding]:
+    """Where TCP connections can be taken from."""
+    from auditdeck.connections.tracepoint import Tracepoint
+
+    wanted = shared.settings.connections.source
+    if wanted == "audit":
+        found = "not used (connections.source: audit): what is in progress may stay unresolved"
+        yield Finding("tracepoint", WARNING, found, "connections.source: auto")
+        return
+    try:
+        Tracepoint(ring_size=1 << 16, most_open=1024).close()
+    except TracepointError as error:
+        state = BAD if wanted == "tracepoint" else WARNING
+        yield Finding("tracepoint", state, f"{error}: connections come from audit's rules", error.hint)
+    else:
+        yield Finding("tracepoint", GOOD, "connections come from the kernel's TCP state machine")
+
+
 def namespaces(_: Shared) -> Iterator[Finding]:
     if in_initial_pid_namespace():
         yield Finding("pid namespace", GOOD, "the host's")
@@ -99,7 +117,7 @@ def command_line(_: Shared) -> Iterator[Finding]:
     else:
         # audit_alloc() in kernel/auditsc.c: a task gets its audit context at fork, once audit was ever enabled.
         remedy = "add audit=1 to the boot loader's line, or restart old daemons after the first `auditdeck run`"
-        found = "no audit=1: processes older than the first collector since the boot stay unseen"
+        found = "no audit=1: of processes older than the first collector since the boot, audit sees nothing"
         yield Finding("kernel command line", WARNING, found, remedy)
 
 
@@ -170,7 +188,7 @@ def collector(shared: Shared) -> Iterator[Finding]:
     if not state["running"]:
         yield Finding("collector", WARNING, f"none writes {shared.data_dir}", "auditdeck run")
         return
-    trouble = {name: state["counters"][name] for name in ("lost", "gaps", "dropped", "damaged")}
+    trouble = {name: state["counters"].get(name, 0) for name in ("lost", "ring_lost", "gaps", "dropped", "damaged")}
     if any(trouble.values()):
         text = ", ".join(f"{value:,} {name}" for name, value in trouble.items() if value)
         yield Finding("collector", WARNING, f"runs (pid {state['pid']}), but {text}", "see docs on what was lost")
@@ -180,6 +198,7 @@ def collector(shared: Shared) -> Iterator[Finding]:
 
 CHECKS: list[Check] = [
     privileges,
+    tracepoint,
     namespaces,
     kernel_version,
     compiled_part,

@@ -38,6 +38,8 @@ def command(shared: Shared) -> int:
         console = Console(highlight=False)
         console.print(table("Kernel", kernel))
         console.print(table("Collector", flat(collector)))
+        if collector.get("connections"):
+            console.print(table("Connections", collector["connections"]))
         if collector.get("filters"):
             console.print(table("Events by filter", collector["filters"]))
         for name, counts in collector.get("outputs", {}).items():
@@ -64,7 +66,11 @@ def collector_state(shared: Shared) -> dict[str, Any]:
 
 
 def flat(collector: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in collector.items() if name not in ("counters", "filters", "outputs", "time")}
+    shown = {
+        name: value
+        for name, value in collector.items()
+        if name not in ("counters", "connections", "filters", "outputs", "time")
+    }
     return {**shown, **collector.get("counters", {})}
 
 
@@ -76,6 +82,8 @@ def table(title: str, values: dict[str, Any]) -> Table:
         text = EXPLAINED.get(name, {}).get(value) or (
             f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and name != "pid" else str(value)
         )
-        bad = name in ("lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
+        bad = name in ("lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
+        if value in (None, ""):
+            continue
         shown.add_row(name.replace("_", " "), text, style="red" if bad else None)
     return shown

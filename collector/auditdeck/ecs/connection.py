@@ -48,6 +48,8 @@ TYPES = {
 }
 ACTIONS = {Phase.WHOLE: "connected-to", Phase.BEGUN: "connected-to", Phase.ENDED: "disconnected-from"}
 PORTS = struct.Struct(">HH")
+IDENTITY = struct.Struct("=Q16xI")
+"""Of an `Origin`: its process's start and id."""
 CGROUP = struct.Struct("=8xQ8xI")
 """Of an `Origin`: its control group and process."""
 # struct sockaddr_in and sockaddr_in6, as a SOCKADDR record has them.
@@ -126,11 +128,13 @@ class ConnectionEncoder:
         if phase is Phase.ENDED and not self.ends:
             return b""
         error = 0 if c.established else c.error or -(c.segments == 0)
+        started, tgid = IDENTITY.unpack_from(c.origin)
+        process = self.table.of(tgid, started, c.opened)
         # Which parts there are is part of the key, so that the form has its commas.
-        key = (c.origin, phase, c.established > 0, error, c.source_port > 0)
+        key = (c.origin, process.since if process else 0, phase, c.established > 0, error, c.source_port > 0)
         template = self.templates.get(key)
         if template is None:
-            template = self.templates.keep(key, self.compile(c, phase, error))
+            template = self.templates.keep(key, self.compile(c, phase, error, process))
         moment = self.clock.wall(c.closed if phase is Phase.ENDED else c.opened)
         seconds, rest = divmod(moment, 1_000_000_000)
         if seconds != self.second:
@@ -153,17 +157,19 @@ class ConnectionEncoder:
                 values += ((c.established - c.opened) // 1000, c.retransmits, c.rtt >> 3)
             else:
                 values += (community, identity, (c.established - c.opened) // 1000)
-        else:
+        elif phase is not Phase.BEGUN:
             values += (community, identity, c.retransmits)
+        else:
+            values += (community, identity)
         return template.form % tuple(values)
 
-    def compile(self, c: Connection, phase: Phase, error: int) -> Template:
+    def compile(self, c: Connection, phase: Phase, error: int, process: Process | None) -> Template:
         origin = origin_of(c)
         state = state_of(established=c.established > 0, error=c.error, segments=c.segments)
         ended = phase is not Phase.BEGUN
         peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
         who = self.users.get(origin[5:11]) or self.read_user(origin)
-        program = self.program(origin, c.opened)
+        program = self.program(origin, process, c.opened)
         source = origin.source[:4] if origin.family == AF_INET else origin.source
         if source[:12] == MAPPED:
             source = source[12:]
@@ -189,8 +195,8 @@ class ConnectionEncoder:
         if ended and c.established:
             own += b',"rtt":' + number
         parts = [
-            slot, b"\x0003dZ", b'","ecs":{"version":"%b"},"event":{' % ECS_VERSION.encode(), orjson.dumps(event)[1:-1],
-            b',"id":"', slot, b"-" + thread, b':end"' if phase is Phase.ENDED else b'"',
+            slot, b"\x0003dZ", b'","ecs":{"version":"%b"},"event":{"id":"' % ECS_VERSION.encode(), slot, b"-" + thread,
+            b':end",' if phase is Phase.ENDED else b'",', orjson.dumps(event)[1:-1],
             b',"duration":' + number if ended else b"",
             self.host, b"%d" % origin.tgid, program.process,
             b',"thread":{"id":%b}' % thread if origin.pid != origin.tgid else b"",
@@ -231,8 +237,7 @@ class ConnectionEncoder:
         )
         return self.users.keep(origin[5:11], made)
 
-    def program(self, origin: Origin, moment: int) -> Program:
-        process = self.table.of(origin.tgid, origin.process_started, moment)
+    def program(self, origin: Origin, process: Process | None, moment: int) -> Program:
         key = (origin.tgid, origin.process_started, process.since if process else 0, origin.parent, origin.comm)
         return self.programs.get(key) or self.programs.keep(key, self.read_program(process, origin, moment))
 
