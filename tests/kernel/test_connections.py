@@ -272,3 +272,20 @@ while True:
 print(found)
 """
 """BPF_PROG_GET_NEXT_ID, until there is no other."""
+
+
+def test_the_first_of_its_kind_is_marked_once(tmp_path: Path, far: Far) -> None:
+    """Also over a restart of the collector; attempts that failed are not the first connection."""
+    user = FIRST + 90
+    for _ in range(2):
+        with collector(tmp_path, source="tracepoint") as running:
+            client(user, "asyncio", 2, far.ipv4, CLOSED)
+            client(user, "asyncio", 5, far.ipv4, OPEN)
+            running.stop()
+    found = documents(tmp_path, user)
+    firsts = [document for document in found if "first" in document["auditdeck"]]
+    assert states(found) == {"established": 10, "refused": 4}
+    assert Counter(kind for document in firsts for kind in document["auditdeck"]["first"]) == {
+        "executable": 1, "user": 1, "network": 1
+    }  # fmt: skip
+    assert {document["auditdeck"]["connection"]["state"] for document in firsts} == {"established"}

@@ -93,6 +93,8 @@ class ConnectionReader:
             if line := encoder.encode(change):
                 lines.append(line)
         self.write(lines)
+        if encoder.context.first is not None:
+            encoder.context.first.save()
         counters.connections += sum(change.phase is not Phase.ENDED for change in changes)
         counters.documents += len(lines)
 

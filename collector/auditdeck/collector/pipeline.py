@@ -26,6 +26,7 @@ from auditdeck.collector.filters import make_filters
 from auditdeck.collector.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.collector.session import Mode, Session
 from auditdeck.connections.tracepoint import Tracepoint
+from auditdeck.context.first import FirstSeen
 from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context, live_context
@@ -195,7 +196,9 @@ class Pipeline:
 
     def make_context(self) -> Context:
         host = self.settings.host
-        return live_context(self.settings, this_host(host.name, host_root(host.root)), self.make_users())
+        context = live_context(self.settings, this_host(host.name, host_root(host.root)), self.make_users())
+        context.first = FirstSeen(self.data_dir / "first-seen.ndjson")
+        return context
 
     def make_users(self) -> Users:
         root = host_root(self.settings.host.root)

@@ -26,6 +26,7 @@ from auditdeck.connections.clock import Clock
 from auditdeck.connections.layout import ORIGIN, Connection, Origin, origin_of
 from auditdeck.connections.state import state_of
 from auditdeck.connections.tracker import Change, Phase
+from auditdeck.context.first import FirstSeen
 from auditdeck.context.process_table import TICK, Process, ProcessTable
 from auditdeck.context.users import UNSET
 from auditdeck.ecs.commands import cut
@@ -47,6 +48,7 @@ TYPES = {
     Phase.ENDED: ["connection", "end"],
 }
 ACTIONS = {Phase.WHOLE: "connected-to", Phase.BEGUN: "connected-to", Phase.ENDED: "disconnected-from"}
+OWN, EGRESS = b'"auditdeck":{', b'"direction":"egress"'
 PORTS = struct.Struct(">HH")
 IDENTITY = struct.Struct("=Q16xI")
 """Of an `Origin`: its process's start and id."""
@@ -133,8 +135,12 @@ class ConnectionEncoder:
         # Which parts there are is part of the key, so that the form has its commas.
         key = (c.origin, process.since if process else 0, phase, c.established > 0, error, c.source_port > 0)
         template = self.templates.get(key)
+        first = b""
         if template is None:
             template = self.templates.keep(key, self.compile(c, phase, error, process))
+            # What was seen before has its template, or had one.
+            if self.context.first is not None and c.established and phase is not Phase.ENDED:
+                first = self.first(self.context.first, c, process)
         moment = self.clock.wall(c.closed if phase is Phase.ENDED else c.opened)
         seconds, rest = divmod(moment, 1_000_000_000)
         if seconds != self.second:
@@ -161,7 +167,19 @@ class ConnectionEncoder:
             values += (community, identity, c.retransmits)
         else:
             values += (community, identity)
-        return template.form % tuple(values)
+        line = template.form % tuple(values)
+        # Within a string of JSON these quotes would be escaped.
+        return line.replace(OWN, OWN + first, 1) if first else line
+
+    def first(self, seen: FirstSeen, c: Connection, process: Process | None) -> bytes:
+        """`auditdeck.first` of an outbound connection that is the first of its kind on this host."""
+        origin = origin_of(c)
+        peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
+        if EGRESS not in peer.network:
+            return b""
+        network = ipaddress.ip_network((peer.packed, 24 if len(peer.packed) == 4 else 48), strict=False)
+        kinds = seen.of(process.executable if process else "", str(origin.uid), str(network))
+        return b'"first":' + orjson.dumps(kinds) + b"," if kinds else b""
 
     def compile(self, c: Connection, phase: Phase, error: int, process: Process | None) -> Template:
         origin = origin_of(c)

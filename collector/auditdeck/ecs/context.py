@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from auditdeck.context.addresses import OwnAddresses, own_addresses
 from auditdeck.context.containers import Containers, open_containers
 from auditdeck.context.executions import Executions
+from auditdeck.context.first import FirstSeen
 from auditdeck.context.host import Host, this_host
 from auditdeck.context.labels import LabelRule, Labels
 from auditdeck.context.network import Network
@@ -31,6 +32,7 @@ class Context:
     containers: Containers | None = None
     parents: Parents | None = None
     executions: Executions | None = None
+    first: FirstSeen | None = None
     labels: Labels = field(default_factory=Labels)
     redactor: Redactor = field(default_factory=Redactor)
     cgroups: bool = False
