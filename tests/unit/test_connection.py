@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from auditdeck.connections.clock import Clock
 from auditdeck.connections.layout import CONNECTION, EXITED, Connection, Execution, Fork, connection_of, origin_of
 from auditdeck.connections.state import state_of, state_of_result
 from auditdeck.connections.tracker import Change, Phase, Tracker
+from auditdeck.context.first import FirstSeen
 from auditdeck.context.proc import Proc
 from auditdeck.context.process_table import ProcessTable
 from auditdeck.ecs.connection import ConnectionEncoder, as_event, community_id
@@ -250,6 +252,23 @@ def test_a_clock_that_was_set_does_not_move_what_came_before() -> None:
     clock.look()
     assert clock.wall(9 * SECOND) == 999 * SECOND
     assert clock.wall(21 * SECOND) == 5001 * SECOND
+
+
+def test_the_first_of_a_user_and_a_network_is_marked(encoder: ConnectionEncoder, tmp_path: Path) -> None:
+    """Of established connections to other hosts; an attempt that failed, or one to this host, uses nothing up."""
+    encoder.context.first = FirstSeen(tmp_path / "first-seen.ndjson")
+
+    def first(phase: Phase = Phase.WHOLE, **changes: Any) -> list[str] | None:
+        found: dict[str, Any] = json.loads(encoder.encode(Change(connection(**changes), phase)))["auditdeck"]
+        return found.get("first")
+
+    assert first(established=0, error=errno.ECONNREFUSED) is None
+    assert first(destination=bytes([127, 0, 0, 1])) is None
+    assert first(Phase.BEGUN) == ["user", "network"]
+    assert first(Phase.ENDED) is None
+    assert first(uid=0, euid=0, destination=bytes([203, 0, 113, 200])) == ["user"]
+    assert first(destination=bytes([198, 51, 100, 1])) == ["network"]
+    assert first(destination=bytes([198, 51, 100, 1])) is None
 
 
 def test_filters_see_an_event_as_audit_has_it() -> None:
