@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from typing import Any
 
 import pytest
 
+from auditdeck.connections.tracker import Phase
+from auditdeck.ecs.connection import ConnectionEncoder
 from auditdeck.stack.bundle import read_bundle, unpacked
 from tests.support import kql
 from tests.support.lens import OBJECTS, TOP, Panel, dashboards, discovered, panels
 from tests.unit.test_alerts import RULES
+from tests.unit.test_connection import encode, encoder
 from tests.unit.test_dashboards import FIELDS
+
+__all__ = ["encoder"]
 
 ESTABLISHED = 'auditdeck.connection.state: "established"'
 FAILED = 'auditdeck.connection.state: ("refused" or "unanswered" or "unreachable")'
@@ -81,6 +87,27 @@ def test_a_connection_is_defined_in_one_way(query: str) -> None:
     assert not kql.fields(kql.parse(query)) & {"network.transport", "event.type"}, query
     assert not re.search(r"network\.direction|auditdeck\.connection\.state", rest), query
     assert '"connected-to"' not in query
+
+
+@pytest.mark.parametrize(
+    ("phase", "changes", "counted"),
+    [
+        (Phase.WHOLE, {}, [ESTABLISHED, TRAFFIC]),
+        (Phase.BEGUN, {}, [ESTABLISHED]),
+        (Phase.ENDED, {}, [TRAFFIC]),
+        (Phase.WHOLE, {"established": 0, "error": errno.ECONNREFUSED}, [FAILED]),
+        (Phase.WHOLE, {"established": 0, "error": errno.ETIMEDOUT}, [FAILED]),
+        (Phase.WHOLE, {"established": 0, "error": errno.EHOSTUNREACH}, [FAILED]),
+        (Phase.WHOLE, {"destination": bytes([127, 0, 0, 1])}, []),
+    ],
+)
+def test_it_finds_documents_as_the_collector_writes_them(
+    encoder: ConnectionEncoder, phase: Phase, changes: dict[str, Any], counted: list[str]
+) -> None:
+    """One that stays open has two documents, and counts once; its bytes are in the second."""
+    document = encode(encoder, phase, **changes)
+    texts = {text: text if OUTBOUND in text else f"{text} and {OUTBOUND}" for text in (ESTABLISHED, FAILED, TRAFFIC)}
+    assert [name for name, text in texts.items() if kql.matches(kql.parse(text), document)] == counted
 
 
 def test_alerts_have_the_same_definition() -> None:
