@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import re
 
-PAIR = re.compile(rb"""([\w-]+)=(?:"([^"]*)"|'(.*?)'(?=\s|$)|(\{[^}]*\}|[^\s,]*))""", re.DOTALL)
+PAIR = re.compile(rb"""(?<![\w-])([\w-]{1,64})=(?:"([^"]*)"|'(.*?)'(?=\s|$)|(\{[^}]*\}|[^\s,]*))""", re.DOTALL)
+LINEAR = re.compile(rb"""(?<![\w-])([\w-]{1,64})=(?:"([^"]*)"|'([^']*)'(?=\s|$)|(\{[^{}]*\}|[^\s,]*))""")
+"""For bodies with many quotes or braces, as only somebody writes them who wants to be in the way: every byte is looked
+at a bounded number of times, and nothing is nested."""
+MANY = 16
 HEX = re.compile(rb"(?:[0-9A-F]{2})+\Z")
 AVC = re.compile(rb"avc:\s+(\w+)\s+\{ ([^}]*) \} for ")
 
@@ -45,7 +49,8 @@ def raw_fields(body: bytes) -> dict[str, bytes]:
 
 
 def collect(body: bytes, fields: dict[str, bytes]) -> None:
-    for name, quoted, nested, bare in PAIR.findall(body):
+    odd = body.count(b"'") > MANY or body.count(b"{") > MANY
+    for name, quoted, nested, bare in (LINEAR if odd else PAIR).findall(body):
         if nested:
             if name == NESTED:
                 collect(nested, fields)

@@ -71,8 +71,9 @@ def command(
     pipeline = Pipeline(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json
     began = datetime.now(UTC)
-    signal.signal(signal.SIGTERM, lambda *_: pipeline.ended.set())
-    signal.signal(signal.SIGINT, lambda *_: pipeline.ended.set())
+    # A closed terminal (SIGHUP) and Ctrl-\\ (SIGQUIT) end it in order as well: the kernel's state is put back.
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ending, lambda *_: pipeline.ended.set())
     pipeline.start()
     try:
         if live:

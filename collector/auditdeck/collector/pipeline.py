@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context, live_context
 from auditdeck.ecs.template import Encoder
-from auditdeck.errors import AuditdeckError, KernelError
+from auditdeck.errors import AuditdeckError, KernelError, StoreError
 from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path, segments
@@ -79,6 +80,7 @@ class Pipeline:
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.packing: list[int] = []
         self.without_eoe = False
+        self.troubles: set[str] = set()
         self.tracepoint: Tracepoint | None = None
         self.no_tracepoint = ""
         self.on_line: Callable[[bytes], None] | None = None
@@ -272,12 +274,32 @@ class Pipeline:
 
     def keep_damaged(self, items: list[Payload]) -> None:
         self.counters.damaged += len(items)
-        with open(self.data_dir / "damaged.log", "ab") as file:
-            for kind, payload in items:
-                shown = self.context.redactor.record(kind, payload)
-                self.context.redactor.count += shown is not payload
-                payload = shown
-                file.write(f"{time.time():.3f} type={kind} ".encode() + payload + b"\n")
+        lines = [f"{time.time():.3f} type={kind} ".encode() + self.redacted(kind, raw) + b"\n" for kind, raw in items]
+        self.attempt("keep damaged records", lambda: append_private(self.data_dir / "damaged.log", lines))
+
+    def redacted(self, kind: int, payload: bytes) -> bytes:
+        try:
+            shown = self.context.redactor.record(kind, payload)
+        except Exception:
+            logger.exception("a damaged record of type %s could not be searched for secrets", kind)
+            return b"(%d bytes left out)" % len(payload)
+        self.context.redactor.count += shown is not payload
+        return shown
+
+    def attempt(self, what: str, work: Callable[[], None]) -> bool:
+        """What the disk may refuse: said once, tried again the next time, and never the end of a thread."""
+        try:
+            work()
+        except (OSError, StoreError) as error:
+            if what not in self.troubles:
+                self.troubles.add(what)
+                told = str(error) if isinstance(error, StoreError) else f"cannot {what}: {error}"
+                logger.error("%s; it goes on without, and tries again", told)
+            return False
+        if what in self.troubles:
+            self.troubles.discard(what)
+            logger.warning("%s: works again", what)
+        return True
 
     def write(self, events: list[Event]) -> None:
         lines = []
@@ -311,38 +333,47 @@ class Pipeline:
         if self.on_line is not None:
             for line in lines:
                 self.on_line(line)
-        self.writer.append(lines)
+        if not self.attempt("write the event log", lambda: self.writer.append(lines)):
+            self.counters.dropped += len(lines)
+
+    def look_at_log(self) -> None:
+        gone = self.writer.look()
+        if gone:
+            self.counters.dropped += gone
+            logger.error("the open segment of the event log was deleted, with %d documents", gone)
 
     def keep_house(self) -> None:
         """fsync, names and addresses, the kernel's own counts, rotation, compression, compaction, bounds, status and
         health."""
         last_sync = last_health = last_bounds = time.monotonic()
         last_status = 0.0
-        self.compact_left_over()
+        self.attempt("compact what an earlier run left", self.compact_left_over)
         while not self.stopping.wait(min(1.0, max(SHORTEST, self.settings.event_log.fsync_interval))):
             now = time.monotonic()
             if now - last_sync >= self.settings.event_log.fsync_interval:
-                self.writer.sync()
+                self.attempt("keep the event log's file", self.look_at_log)
+                self.attempt("sync the event log", self.writer.sync)
                 last_sync = now
             self.context.refresh()
             asked = now - last_status >= STATUS
             if asked:
                 self.ask_kernel()
             if self.writer.due():
-                self.pack(self.writer.rotate())
-            self.reap()
+                self.attempt("close a segment", lambda: self.pack(self.writer.rotate()))
+            self.attempt("start a compaction", self.reap)
             if now - last_bounds >= 10:
-                self.keep_bounds()
+                self.attempt("keep the bounds of the event log", self.keep_bounds)
                 last_bounds = now
             urgent = any(
                 getattr(self.counters, name) != getattr(self.reported, name)
                 for name in ("lost", "gaps", "dropped", "damaged", "ring_lost")
             )
             if urgent or now - last_health >= HEALTH_INTERVAL:
-                self.report_health(now - last_health)
+                interval = now - last_health
+                self.attempt("report health", lambda interval=interval: self.report_health(interval))  # type: ignore[misc]
                 last_health = now
             if asked:
-                self.write_status()
+                self.attempt("write the status", self.write_status)
                 last_status = now
 
     def ask_kernel(self) -> None:
@@ -440,13 +471,13 @@ class Pipeline:
         self.queue.put(None)
         for thread in self.threads:
             thread.join(60)
-        self.report_health(0)
+        self.attempt("report health", lambda: self.report_health(0))
         for output in self.outputs:
             output.stop(LAST_SENDING)
         for child in self.children.values():
             child.wait()
-        self.writer.close()
-        self.write_status()
+        self.attempt("close the event log", self.writer.close)
+        self.attempt("write the status", self.write_status)
         self.context.close()
 
     def drain(self, capture: Capture) -> None:
@@ -460,3 +491,10 @@ class Pipeline:
             self.received += capture.count
             self.queue.put((batch, capture.count))
         self.ask_kernel()
+
+
+def append_private(path: Path, lines: list[bytes]) -> None:
+    """To a file that only its owner can read, from its first byte on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "ab") as file:
+        file.writelines(lines)

@@ -116,9 +116,15 @@ class Session:
             return
         with contextlib.suppress(NotPermitted):
             self.found_rules = self.control.rules()
-        self.state.parent.mkdir(parents=True, exist_ok=True)
         saved = {"status": asdict(self.found), "rules": [rule.hex() for rule in self.found_rules], "boot": boot_id()}
-        self.state.write_bytes(orjson.dumps(saved))
+        try:
+            self.state.parent.mkdir(parents=True, exist_ok=True)
+            self.state.write_bytes(orjson.dumps(saved))
+        except OSError as error:
+            self.notes.append(
+                f"the kernel's state could not be written to {self.state} ({error.strerror}): it is put back "
+                "at the end, but not after a crash"
+            )
 
     def restore(self) -> None:
         """Puts back the rules and settings that were found; records still come until `close`."""

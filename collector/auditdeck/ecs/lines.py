@@ -22,7 +22,9 @@ from auditdeck.ecs import interpret
 SYSCALL, EXECVE, AVC, MQ_OPEN = 1300, 1309, 1400, 1312
 ADD_GROUP, DEL_GROUP, GRP_MGMT = 1116, 1117, 1132
 CRYPTO_KEY_USER, USER_TTY, TTY, KERN_MODULE = 2404, 1124, 1319, 1330
-TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
+TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^{}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
+DEEPEST = 4
+"""How many msg='…' within each other are taken apart; real records have one."""
 NUMBER = re.compile(r"-?\d+\Z")
 OCTAL = re.compile(r"[0-7]{1,8}\Z")
 HEX_NUMBER = re.compile(r"[0-9a-fA-F]{1,16}\Z")
@@ -76,13 +78,15 @@ def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) ->
         yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
 
 
-def interpreted(record: Record, users: Users) -> Iterator[tuple[str, str]]:
+def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[str, str]]:
     """The fields of a record in their order, each spelled out; words that are no fields have the name ""."""
     call = call_of(record)
     for nested, name, raw, word in TOKEN.findall(record.body):
-        if nested:
+        if nested and depth >= DEEPEST:
+            yield NESTED.decode(), f"'{text(nested)}'"
+        elif nested:
             inner = Record(record.kind, record.stamp, nested, b"")
-            shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users))
+            shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users, depth + 1))
             yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
         elif name:
             yield name.decode(), field(record.kind, name.decode(), raw, call, users)

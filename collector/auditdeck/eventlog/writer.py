@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -51,8 +52,12 @@ class Writer:
         except OSError as error:
             raise StoreError(f"cannot write the event log in {folder}: {error.strerror}", "see --data-dir") from error
         existing = segments(folder)
-        self.number = existing[-1].number if existing else 0
-        if existing and not existing[-1].compressed:
+        # A number is never used twice: what was compacted from a segment that is gone keeps its own.
+        compacted = [
+            int(path.stem) for path in (folder.parent / "parquet").glob("[0-9]*.parquet") if path.stem.isdigit()
+        ]
+        self.number = max([segment.number for segment in existing] + compacted, default=0)
+        if existing and not existing[-1].compressed and existing[-1].number == self.number:
             self.mend(existing[-1].path)
             self.open_segment(self.number)
         else:
@@ -91,10 +96,11 @@ class Writer:
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         status = os.fstat(self.file)
         self.size = status.st_size
+        self.held = 0
         self.opened = time.monotonic() - (max(0.0, time.time() - status.st_mtime) if self.size else 0.0)
 
     def append(self, lines: list[bytes]) -> None:
-        """Writes documents, each a line of JSON without its newline."""
+        """Writes documents, each a line of JSON without its newline: all of them, or none. Raises StoreError."""
         if not lines:
             return
         data = b"\n".join([*lines, b""])
@@ -104,11 +110,38 @@ class Writer:
                 try:
                     done = os.write(self.file, view)
                 except OSError as error:
+                    with contextlib.suppress(OSError):
+                        os.ftruncate(self.file, self.size)
                     raise StoreError(f"cannot write the event log: {error.strerror}", "see the disk") from error
                 view = view[done:]
             self.size += len(data)
             self.written += len(lines)
+            self.held += len(lines)
             self.dirty = True
+
+    def look(self) -> int:
+        """Whether the open segment is still where it was written: how many documents are gone with it, if not.
+
+        The next one is then opened, in a folder that is made anew if it has to be. Raises StoreError.
+        """
+        with self.lock:
+            path = segment_path(self.folder, self.number)
+            try:
+                there = os.stat(path)
+                mine = os.fstat(self.file)
+                if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+                    return 0
+            except FileNotFoundError:
+                pass
+            gone = self.held
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                before = self.file
+                self.open_segment(self.number + 1)
+            except OSError as error:
+                raise StoreError(f"cannot open a segment in {self.folder}: {error.strerror}", "see the disk") from error
+            os.close(before)
+            return gone
 
     def sync(self) -> None:
         """fsync of what was written since the last one."""

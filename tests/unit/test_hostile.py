@@ -1,0 +1,53 @@
+"""Records that somebody wrote to be in the way: none ends a thread, none takes longer than its length is worth."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from auditdeck.audit.event import Event
+from auditdeck.audit.fields import raw_fields
+from auditdeck.context.users import Users
+from auditdeck.ecs.context import offline_context
+from auditdeck.ecs.document import document
+from auditdeck.ecs.lines import interpreted_lines
+from auditdeck.ecs.redaction import Redactor
+
+HEAD = b"audit(1700000000.123:9): "
+USER_CMD, SYSCALL, AVC, EXECVE, PROCTITLE = 1123, 1300, 1400, 1309, 1327
+PIECES = [
+    b"a", b"a-", b"a=", b"a='b ", b"msg='", b"msg='x ", b"a=\"b ", b"a={", b"a={b ", b"x='a='", b"{", b"'", b"' ", b"=",
+    b"avc:  denied  { a } for ", b"key=\x1d", b"\x1d", b"a1[0]=", b"a0=", b"proctitle=", b"cmd=", b"subj=a:b:", b"\xff",
+]  # fmt: skip
+
+
+def spent(kind: int, body: bytes) -> float:
+    """CPU seconds for everything that is done with a record."""
+    event = Event(HEAD[6:-3], [(kind, HEAD + body)])
+    began = time.process_time()
+    raw_fields(body)
+    document(event, offline_context(), original=True)
+    list(interpreted_lines(event, Users()))
+    Redactor().record(kind, body)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("kind", [USER_CMD, SYSCALL, AVC, EXECVE, PROCTITLE])
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_record_takes_longer_than_it_is(kind: int, piece: bytes) -> None:
+    assert spent(kind, piece * (64_000 // len(piece))) < 1.0
+
+
+@pytest.mark.parametrize("levels", [5, 50, 1100, 10_000])
+def test_nested_messages_end_nothing(levels: int) -> None:
+    """CAP_AUDIT_WRITE, which Docker gives by default, is enough to send one."""
+    spent(USER_CMD, b"pid=1 uid=0 " + b"msg='" * levels + b"cmd=6C73" + b"'" * levels)
+
+
+def test_ordinary_records_read_as_before() -> None:
+    body = b'pid=1 uid=0 msg=\'op=login acct="ada" exe="/usr/sbin/sshd" addr=192.0.2.1 res=success\''
+    assert raw_fields(body) == {
+        "pid": b"1", "uid": b"0", "op": b"login", "acct": b"ada", "exe": b"/usr/sbin/sshd", "addr": b"192.0.2.1",
+        "res": b"success",
+    }  # fmt: skip
