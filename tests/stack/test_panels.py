@@ -66,7 +66,7 @@ CATEGORIES = {"logged-in": "authentication", "not-logged-in": "authentication", 
               "acquired-credentials": "authentication", "added-user-account": "iam"}  # fmt: skip
 STATES = {"established", "refused", "unanswered", "unreachable", "unresolved"}
 FAILED = {"refused": "ECONNREFUSED", "unanswered": "ETIMEDOUT", "unreachable": "EHOSTUNREACH"}
-SESSIONS = {"became": "sudo", "session-of-sshd": "sshd"}
+SESSIONS = {"became": "/usr/bin/sudo", "session-of-sshd": "/usr/sbin/sshd"}
 LOSSES = ("lost", "ring_lost", "gaps", "unjoined", "dropped", "damaged", "dead_letters")
 PROGRAMS = 440
 
@@ -86,7 +86,7 @@ def documents() -> list[dict[str, Any]]:
             "event": {"id": str(number), "action": action, "type": types, "outcome": outcome, "module": "auditd",
                       "category": [CATEGORIES.get(kind, "network" if network else "process")]},
             "host": {"name": f"host{chance.randrange(3)}"},
-            "process": {"pid": number, "executable": program, "name": SESSIONS.get(kind, program[9:]),
+            "process": {"pid": number, "executable": program, "name": program[9:],
                         "command_line": f"{program} {number % 40}", "working_directory": f"/srv/{number % 9}"},
             "user": {"name": user},
             "auditd": {"session": chance.choice(["unset", "1", "2", "3"]), "data": {"op": "add_rule"},
@@ -95,6 +95,8 @@ def documents() -> list[dict[str, Any]]:
             "file": {"path": f"{program}{number % 3}"},
             "labels": {"kind": kind},
         }  # fmt: skip
+        if kind in SESSIONS:
+            document["process"] = {"pid": number, "executable": SESSIONS[kind]}
         if number % 11:
             document["process"]["parent"] = {"executable": f"/usr/bin/parent{number % 6}"}
         if number % 13 == 0:

@@ -15,6 +15,7 @@ from auditdeck.ecs.connection import ConnectionEncoder
 from auditdeck.stack.bundle import read_bundle, unpacked
 from tests.support import kql
 from tests.support.lens import OBJECTS, TOP, Panel, dashboards, discovered, panels
+from tests.support.run import auditdeck
 from tests.unit.test_alerts import RULES
 from tests.unit.test_connection import encode, encoder
 from tests.unit.test_dashboards import FIELDS
@@ -234,6 +235,33 @@ def test_logins_are_of_the_account_that_was_tried() -> None:
         assert tables[name].columns[bucket]["sourceField"] == "user.target.name"
         assert tables[name].columns[bucket]["params"]["missingBucket"], "also if the record does not say"
     assert not any("acquired-credentials" in query for query in QUERIES), "sshd and cron take them at each login"
+
+
+def test_records_of_pam_and_the_account_tools_are_found_as_they_are() -> None:
+    """On what `auditdeck decode` makes of real records, not on documents made for the test."""
+    log = TOP / "tests" / "fixtures" / "user-space.log"
+    extra = """type=USER_START msg=audit(1795528997.900:1): pid=7 uid=0 auid=1000 ses=3 msg='op=PAM:session_open \
+grantors=pam_unix acct="root" exe="/usr/bin/sudo" hostname=? addr=? terminal=/dev/pts/3 res=success'
+"""
+    decoded = auditdeck("decode", "-", given=(log.read_text() + extra).encode()).stdout.splitlines()
+    found = [json.loads(line) for line in decoded]
+    tables = {panel.name: kql.parse(panel.query) for panel in TABLES}
+
+    def shown(name: str) -> list[tuple[str, str, str]]:
+        return [
+            (d["event"]["action"], d["event"]["outcome"], d["user"].get("target", {}).get("name", ""))
+            for d in found
+            if kql.matches(tables[name], d)
+        ]
+
+    assert [name for *_, name in shown("logins-sudo")] == ["nobody", "root"], "not the session that sshd opened for ada"
+    assert ("logged-in", "failure", "ada") in shown("logins-who")
+    assert ("authenticated", "failure", "ada") in shown("logins-who")
+    assert ("changed-password", "failure", "bob") in shown("logins-iam")
+    assert [row[:2] for row in shown("logins-sudo-commands")] == [
+        ("ran-command", "success"),
+        ("ran-command", "failure"),
+    ]
 
 
 # Drill-down

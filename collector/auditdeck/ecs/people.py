@@ -9,12 +9,15 @@ from auditdeck.ecs.part import Part, Whole
 from auditdeck.ecs.syscalls import integer
 
 KEY_SEPARATOR = "\x01"
+NO_ACCOUNT = {"?", "(null)"}
 OTHERS = {"effective": ("euid", "egid"), "saved": ("suid", "sgid"), "filesystem": ("fsuid", "fsgid")}
 
 
 def who_part(fields: dict[str, str], names: dict[str, str], users: Users, *, groups: bool) -> Part:
     """Who did it, with what program, by which rule. `fields` are a record's, `names` auditd's enrichment of it."""
     user = user_of(fields, names, users)
+    if target := target_of(fields, names, users):
+        user["target"] = target
     summary: Part = {"actor": Whole(actor_of(user))}
     auditd: Part = {"summary": summary}
     part: Part = {"process": program_of(fields), "user": Whole(user), "auditd": auditd}
@@ -27,6 +30,20 @@ def who_part(fields: dict[str, str], names: dict[str, str], users: Users, *, gro
     if groups and (known := groups_of(fields, users)):
         part["auditdeck"] = {"groups": known}
     return part
+
+
+def target_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict[str, Any]:
+    """user.target: the account that a record of user space is about (acct= or id=), which need not exist; the group of
+    it where the operation is one on groups."""
+    name = fields.get("acct", "")
+    if name in NO_ACCOUNT:
+        name = ""
+    operation = fields.get("op", "")
+    if operation.endswith("group") and "user" not in operation:
+        group = {"name": name} if name else identity(fields, {}, users, "", "id").get("group", {})
+        return {"group": group} if group else {}
+    target = {} if fields.get("id") == str(UNSET) else identity(fields, names, users, "id", "")
+    return {**target, "name": name} if name else target
 
 
 def program_of(fields: dict[str, str]) -> dict[str, str]:
