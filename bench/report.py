@@ -28,18 +28,28 @@ SELECT
     'host' AS host,
     printf('%d.%03d:%d', 1795000000 + i // 1000, i % 1000, i + {first}) AS id,
     CASE WHEN chance < 0.8 THEN 'connected-to' ELSE 'executed' END AS action,
-    'success' AS outcome,
-    CASE WHEN chance < 0.7 THEN 'connection' WHEN chance < 0.75 THEN 'failed' WHEN chance < 0.755 THEN 'unknown' END
-        AS kind,
+    CASE WHEN chance BETWEEN 0.7 AND 0.75 THEN 'failure' ELSE 'success' END AS outcome,
+    CASE WHEN chance < 0.7 THEN 'established' WHEN chance < 0.73 THEN 'refused' WHEN chance < 0.75 THEN 'unanswered' END
+        AS state,
+    CASE WHEN chance < 0.8 THEN 'egress' END AS direction,
+    CASE WHEN chance < 0.755 THEN coalesce(state, 'unknown') END AS kind,
+    CASE WHEN chance >= 0.8 THEN true END AS ran,
     CASE WHEN chance < 0.75 THEN 'tcp' END AS transport,
-    'user' || (random() * random() * 200)::INTEGER AS "user",
+    'user' || number AS "user",
+    'user' || number % 50 AS login,
     (random() * 30000)::BIGINT AS pid,
     program AS process,
     '/usr/bin/' || program AS executable,
+    CASE WHEN ends_with(program, '7') THEN '/opt/jobs/' || program || '.py' END AS script,
+    CASE WHEN chance < 0.8 THEN program || ' --to somewhere' END AS command,
+    CASE WHEN contains(program, '3') THEN 'container' || right(program, 1) END AS container,
     CASE WHEN chance < 0.8 THEN '10.0.' || (random() * random() * 100)::INTEGER || '.' || (random() * 200)::INTEGER END
         AS ip,
-    CASE WHEN chance < 0.8 THEN 443 END AS port
-FROM (SELECT i, random() AS chance, 'program' || (random() * random() * 400)::INTEGER AS program
+    CASE WHEN chance < 0.8 THEN 443 END AS port,
+    CASE WHEN chance < 0.7 THEN (random() * 5000)::BIGINT END AS sent,
+    CASE WHEN chance < 0.7 THEN (random() * 500000)::BIGINT END AS received
+FROM (SELECT i, random() AS chance, 'program' || (random() * random() * 400)::INTEGER AS program,
+             (random() * random() * 200)::INTEGER AS number
       FROM range({count}) t(i))
 """
 

@@ -18,6 +18,7 @@ from auditdeck.context.proc import Proc
 from auditdeck.context.process_table import ProcessTable
 from auditdeck.ecs.connection import ConnectionEncoder, as_event, community_id
 from auditdeck.ecs.context import offline_context
+from auditdeck.ecs.scripts import script_of_arguments
 from auditdeck.outputs.elasticsearch import EVENT_ID
 
 SECOND = 1_000_000_000
@@ -284,3 +285,23 @@ def test_filters_see_an_event_as_audit_has_it() -> None:
     ):  # fmt: skip
         assert make_filters([wanted], context.users).drops(event) == drops
     assert origin_of(connection()).comm.startswith(b"curl")
+
+
+@pytest.mark.parametrize(
+    ("executable", "command", "script"),
+    [
+        ("/usr/bin/python3.11", "python3 app.py --port 1", "/srv/app.py"),
+        ("/usr/bin/python3.11", "python3 -u -W ignore /opt/x/app.py", "/opt/x/app.py"),
+        ("/usr/bin/python3.11", "python3 -m http.server", "-m http.server"),
+        ("/usr/bin/python3.11", "python3 -c print(1)", ""),
+        ("/usr/bin/python3.11", "python3", ""),
+        ("/usr/bin/node", "node -r dotenv/config server.js", "/srv/server.js"),
+        ("/usr/lib/jvm/bin/java", "java -Xmx1g -cp a.jar com.example.Main", "com.example.Main"),
+        ("/usr/lib/jvm/bin/java", "java -jar app.jar", "/srv/app.jar"),
+        ("/usr/bin/bash", "bash -eu ./run.sh", "/srv/run.sh"),
+        ("/usr/bin/perl", "perl -e 1", ""),
+        ("/usr/bin/curl", "curl https://example.org", ""),
+    ],
+)
+def test_the_script_of_an_interpreter(executable: str, command: str, script: str) -> None:
+    assert script_of_arguments(executable, command.split(), "/srv") == script

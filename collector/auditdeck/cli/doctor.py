@@ -10,16 +10,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.text import Text
 
 from auditdeck.audit.client import AuditSocket, has_capability, in_initial_pid_namespace, process_alive
 from auditdeck.audit.ext import native
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.cli.status import collector_state
 from auditdeck.errors import KernelError, TracepointError
+from auditdeck.report.console import make_console
+from auditdeck.report.visible import visible
 
 GOOD, WARNING, BAD = "ok", "warning", "error"
-MARKS = {GOOD: "[green]✔[/]", WARNING: "[yellow]![/]", BAD: "[red]✘[/]"}
+MARKS = {GOOD: ("✔", "green"), WARNING: ("!", "yellow"), BAD: ("✘", "red")}
 SMALL_BACKLOG = 1024
 LITTLE_DISK = 1 << 30
 OLDEST_KERNEL = (5, 10)
@@ -47,13 +49,13 @@ def command(shared: Shared) -> int:
     if shared.json:
         print_json([asdict(finding) for finding in findings])
     else:
-        console = Console(highlight=False)
+        console = make_console()
         for finding in findings:
             if finding.state == GOOD and shared.quiet:
                 continue
-            console.print(f"{MARKS[finding.state]} {finding.check}: {finding.found}")
+            console.print(Text.assemble(MARKS[finding.state], visible(f" {finding.check}: {finding.found}")))
             if finding.remedy:
-                console.print(f"    → {finding.remedy}")
+                console.print(visible(f"    → {finding.remedy}"))
     return 1 if any(finding.state == BAD for finding in findings) else 0
 
 

@@ -37,16 +37,18 @@ def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
     if shared.json:
         print_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from auditdeck.report.console import make_console
+    from auditdeck.report.visible import visible
 
     table = Table(box=None, pad_edge=False)
     for name in ("host", "state", "last report", "version", "events an hour", "lost in 24 h", "watched of 24 h"):
         table.add_column(name, justify="right" if name[0] in "elw" and name != "last report" else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in cells(row)))
-    Console(highlight=False).print(table if rows else "No host has reported yet.")
+        table.add_row(*(Text(visible(cell)) for cell in cells(row)))
+    make_console().print(table if rows else "No host has reported yet.")
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import click
 
 from auditdeck import __version__
 from auditdeck.errors import AuditdeckError
+from auditdeck.report.visible import visible
 
 COMMANDS = {
     "run": "collect from this host's kernel",
@@ -60,9 +61,9 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except AuditdeckError as error:
-        click.echo(f"auditdeck: {error}", err=True)
+        click.echo(f"auditdeck: {visible(str(error))}", err=True)
         if error.hint:
-            click.echo(f"           {error.hint}", err=True)
+            click.echo(f"           {visible(error.hint)}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import orjson
 
+from auditdeck.report.visible import visible_json
 from auditdeck.settings.model import Settings, read_settings
 
 
@@ -65,5 +66,6 @@ def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
 
 
 def print_json(value: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    text = visible_json(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.buffer.flush()

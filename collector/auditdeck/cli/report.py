@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.query.answers import Question, ask
+from auditdeck.query.answers import BY, Question, ask
+from auditdeck.query.columns import STATES, UNKNOWN
 from auditdeck.settings.model import duration
 
 
@@ -35,7 +36,11 @@ class Moment(click.ParamType[datetime]):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"{text!r} is no time: 7d, 12h, today, 2026-11-23 or 2026-11-23T12:00:00Z are", param, ctx)
+            self.fail(
+                f"{text!r} is not a valid time; use 7d, 12h, today, yesterday, 2026-11-23 or 2026-11-23T12:00:00Z",
+                param,
+                ctx,
+            )
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -47,6 +52,7 @@ REPORTS = (
     "avc", "mac", "mods", "config-changes", "crypto", "integrity", "virt",
 )  # fmt: skip
 PREFIX = "by_"
+FILTER = "only_"
 
 
 def aureport_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,6 +66,23 @@ def aureport_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def counted(name: str, text: str) -> Callable[[Any], Any]:
     """An option that filters by a name, and without one asks for a report."""
     return click.option(name, is_flag=False, flag_value=COUNTED, metavar="[NAME]", help=text)
+
+
+FILTERS = {
+    "login-user": ("login", str, "this login user (the one who logged in, whatever sudo or su made of him)"),
+    "script": ("script", str, "this script (or executable that is not an interpreter)"),
+    "container": ("container", str, "this container, by name or id; '' for the host itself"),
+    "destination": ("destination", str, "connections to this address"),
+    "port": ("port", click.IntRange(0, 65535), "connections to this port"),
+    "unit": ("unit", str, "this systemd service, such as nginx.service"),
+    "state": ("state", click.Choice([*STATES, UNKNOWN]), "what became of the attempt"),
+}
+
+
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name, (field, kind, text) in reversed(FILTERS.items()):
+        function = click.option(f"--{name}", FILTER + field, type=kind, help=f"Only {text}.")(function)
+    return function
 
 
 @click.command("report")
@@ -87,6 +110,12 @@ def counted(name: str, text: str) -> Callable[[Any], Any]:
     help="Only this user (name, or number where it has none); without a name: a report by login user.",
 )
 @click.option("--process", help="Only this executable (path or last part of it) or process name.")
+@filter_options
+@click.option(
+    "--by",
+    type=click.Choice(list(BY)),
+    help="Count by this instead of the usual tables; all of them in a pipe and in JSON.",
+)
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -106,21 +135,23 @@ def command(
     host: str | None,
     user: str | None,
     process: str | None,
+    by: str | None,
     html: Path | None,
     summary: bool,
     failed: bool,
     success: bool,
     logs: tuple[str, ...],
-    **kinds: bool,
+    **rest: Any,
 ) -> None:
     """How many outbound TCP connections were made, and which users and processes made them, in what proportion.
 
+    A connection counts when it was established; attempts that were refused, unanswered or unreachable are shown apart.
     With --auth, --login, --executable and the like, or --summary: the reports of aureport(8) instead. Works while a
     collector runs. All times are UTC.
     """
     if since >= until:
         raise click.UsageError("--since must be before --until")
-    chosen = [name.removeprefix(PREFIX).replace("_", "-") for name, wanted in kinds.items() if wanted]
+    chosen = [name.removeprefix(PREFIX).replace("_", "-") for name, wanted in rest.items() if wanted is True]
     chosen += [name for name, value in (("host", host), ("user", user)) if value == COUNTED]
     if chosen or summary or logs:
         from auditdeck.cli.summaries import Wish, print_summaries
@@ -132,7 +163,8 @@ def command(
         window = None if logs and since_is_default() else (since, until)
         print_summaries(shared, Wish((chosen or [""])[0], summary, failed, success, window, logs, **names))
         return
-    print_report(shared, Question(since, until, host, user, process), html)
+    only = {name.removeprefix(FILTER): value for name, value in rest.items() if name.startswith(FILTER)}
+    print_report(shared, Question(since, until, host, user, process=process, **only), html, by)
 
 
 def since_is_default() -> bool:
@@ -140,8 +172,8 @@ def since_is_default() -> bool:
     return source == click.core.ParameterSource.DEFAULT
 
 
-def print_report(shared: Shared, question: Question, html: Path | None = None) -> None:
-    answer = ask(shared.data_dir, question)
+def print_report(shared: Shared, question: Question, html: Path | None = None, by: str | None = None) -> None:
+    answer = ask(shared.data_dir, question, by)
     if html is not None:
         from auditdeck.report.html import page
 

@@ -15,6 +15,7 @@ from auditdeck.audit.rules.files import Statement, parse_line, read_rules
 from auditdeck.cli.options import Shared, shared
 from auditdeck.collector.pipeline import Pipeline
 from auditdeck.errors import AuditdeckError
+from auditdeck.report.console import VisibleFormatter
 
 logger = logging.getLogger("auditdeck")
 LOG_INTERVAL = 60.0
@@ -59,11 +60,9 @@ def command(
         settings.kernel.mode = mode  # type: ignore[assignment]
     if take_over:
         settings.kernel.take_over = True
-    logging.basicConfig(
-        level=logging.ERROR if shared.quiet else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.ERROR if shared.quiet else logging.INFO, handlers=[handler])
     # Elastic's client logs every request.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from auditdeck.audit.client import AuditSocket, process_alive
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.collector.health import read_status
 from auditdeck.errors import KernelError
+from auditdeck.report.console import make_console
+from auditdeck.report.visible import visible
 
 ENABLED = {0: "off", 1: "on", 2: "on, locked until the next boot"}
 FAILURE = {0: "silent", 1: "printk", 2: "panic"}
@@ -35,7 +36,7 @@ def command(shared: Shared) -> int:
     if shared.json:
         print_json({"kernel": kernel, "collector": collector})
     elif not shared.quiet:
-        console = Console(highlight=False)
+        console = make_console()
         console.print(table("Kernel", kernel))
         console.print(table("Collector", flat(collector)))
         if collector.get("connections"):
@@ -85,5 +86,5 @@ def table(title: str, values: dict[str, Any]) -> Table:
         bad = name in ("lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
         if value in (None, ""):
             continue
-        shown.add_row(name.replace("_", " "), text, style="red" if bad else None)
+        shown.add_row(visible(name.replace("_", " ")), visible(text), style="red" if bad else None)
     return shown

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from rich.console import Console
 from rich.table import Table
 
 from auditdeck.cli.options import Shared, print_json
@@ -15,9 +13,7 @@ from auditdeck.query import search as q
 from auditdeck.query.aureport import KINDS, Kind, detail, failed, succeeded, summarise, totals
 from auditdeck.query.formats import harmless
 from auditdeck.query.sources import find
-
-PLAIN_WIDTH = 200
-"""Columns where the output is no terminal: others read it, and lines shall not be folded."""
+from auditdeck.report.console import make_console
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +53,6 @@ def make_query(wish: Wish) -> q.Query:
     return query
 
 
-def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-
-
 def plain_table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
 
@@ -74,7 +66,7 @@ def show_totals(shared: Shared, found: dict[str, int]) -> None:
     table.add_column(justify="right")
     for name, count in found.items():
         table.add_row(name, f"{count:,}")
-    console().print(table)
+    make_console().print(table)
 
 
 def show_summary(shared: Shared, kind: Kind, found: list[tuple[str, int]]) -> None:
@@ -86,7 +78,7 @@ def show_summary(shared: Shared, kind: Kind, found: list[tuple[str, int]]) -> No
     table.add_column(kind.label, overflow="fold")
     for what, count in found:
         table.add_row(f"{count:,}", harmless(what))
-    console().print(table)
+    make_console().print(table)
 
 
 def show_detail(shared: Shared, kind: Kind, events: Iterator[q.Event]) -> None:
@@ -100,4 +92,4 @@ def show_detail(shared: Shared, kind: Kind, events: Iterator[q.Event]) -> None:
     for number, row in enumerate(rows, 1):
         cells = [row.time, row.what, row.host, row.terminal, row.executable, row.result, row.user, str(row.event)]
         table.add_row(str(number), *map(harmless, cells))
-    console().print(table)
+    make_console().print(table)

@@ -80,6 +80,7 @@ class Pipeline:
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.packing: list[int] = []
         self.without_eoe = False
+        self.reported_at = time.monotonic()
         self.troubles: set[str] = set()
         self.tracepoint: Tracepoint | None = None
         self.no_tracepoint = ""
@@ -130,6 +131,7 @@ class Pipeline:
         self.encoder = Encoder(self.context, original=original, socket_events=documents.socket_events)
         self.filters = make_filters(self.settings.filters, self.context.users)
         self.outputs = open_outputs(self.settings, self.make_users())
+        self.reported_at = time.monotonic()
         works = {"receive": self.receive, "decode": self.decode, "keep_house": self.keep_house}
         self.connections: ConnectionReader | None = None
         if self.tracepoint is not None:
@@ -345,7 +347,7 @@ class Pipeline:
     def keep_house(self) -> None:
         """fsync, names and addresses, the kernel's own counts, rotation, compression, compaction, bounds, status and
         health."""
-        last_sync = last_health = last_bounds = time.monotonic()
+        last_sync = last_bounds = time.monotonic()
         last_status = 0.0
         self.attempt("compact what an earlier run left", self.compact_left_over)
         while not self.stopping.wait(min(1.0, max(SHORTEST, self.settings.event_log.fsync_interval))):
@@ -368,10 +370,8 @@ class Pipeline:
                 getattr(self.counters, name) != getattr(self.reported, name)
                 for name in ("lost", "gaps", "dropped", "damaged", "ring_lost")
             )
-            if urgent or now - last_health >= HEALTH_INTERVAL:
-                interval = now - last_health
-                self.attempt("report health", lambda interval=interval: self.report_health(interval))  # type: ignore[misc]
-                last_health = now
+            if urgent or now - self.reported_at >= HEALTH_INTERVAL:
+                self.attempt("report health", self.report_health)
             if asked:
                 self.attempt("write the status", self.write_status)
                 last_status = now
@@ -386,10 +386,12 @@ class Pipeline:
         self.counters.dead_letters = sum(output.counts.dead_letters for output in self.outputs)
         self.counters.behind = max((output.behind() for output in self.outputs), default=0)
 
-    def report_health(self, interval: float) -> None:
-        now = replace(self.counters)
-        self.writer.append([health_document(self.context.host.document(), changes(now, self.reported), interval)])
-        self.reported = now
+    def report_health(self) -> None:
+        """What happened since the last report, or the start."""
+        now, moment = replace(self.counters), time.monotonic()
+        counts = changes(now, self.reported)
+        self.writer.append([health_document(self.context.host.document(), counts, moment - self.reported_at)])
+        self.reported, self.reported_at = now, moment
         self.counters.lag = 0.0
 
     def write_status(self) -> None:
@@ -471,7 +473,7 @@ class Pipeline:
         self.queue.put(None)
         for thread in self.threads:
             thread.join(60)
-        self.attempt("report health", lambda: self.report_health(0))
+        self.attempt("report health", self.report_health)
         for output in self.outputs:
             output.stop(LAST_SENDING)
         for child in self.children.values():

@@ -34,6 +34,7 @@ from auditdeck.ecs.context import Context
 from auditdeck.ecs.document import ECS_VERSION
 from auditdeck.ecs.people import actor_of, groups_of, user_of
 from auditdeck.ecs.redaction import encoded
+from auditdeck.ecs.scripts import script_of_arguments
 
 AF_INET = 2
 MAPPED = b"\0" * 10 + b"\xff\xff"
@@ -272,8 +273,11 @@ class ConnectionEncoder:
             self.unknown += 1
         if process is not None:
             found |= described(process, context)
-            if process.script and context.scripts:
-                own["script"] = process.script
+            script = process.script or script_of_arguments(
+                executable, [text(word) for word in process.arguments], process.directory
+            )
+            if script and context.scripts:
+                own["script"] = script
         if context.groups and (groups := groups_of(fields_of(origin), context.users)):
             own["groups"] = groups
         if labels := context.labels.of(origin.tgid, origin.parent, executable, [TAG]):

@@ -15,6 +15,7 @@ from auditdeck.context.users import Users
 from auditdeck.ecs.lines import interpreted_lines
 from auditdeck.errors import AuditdeckError
 from auditdeck.query.search import Event
+from auditdeck.report.visible import visible_json
 
 COLUMNS = [
     "NODE", "EVENT", "DATE", "TIME", "SERIAL_NUM", "EVENT_KIND", "SESSION", "SUBJ_PRIME", "SUBJ_SEC", "SUBJ_KIND",
@@ -79,7 +80,7 @@ def as_interpreted(event: Event, users: Users) -> Iterator[str]:
 
 
 def as_json(event: Event) -> Iterator[str]:
-    yield orjson.dumps(event.document).decode()
+    yield visible_json(orjson.dumps(event.document).decode())
 
 
 def as_text(event: Event) -> Iterator[str]:

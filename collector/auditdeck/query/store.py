@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.segment import segments
-from auditdeck.query.columns import EMPTY, from_json, from_parquet
+from auditdeck.query.columns import EMPTY, from_json, from_parquet, old_parquet
 from auditdeck.query.compaction import PARQUET, parquet_path
 
 if TYPE_CHECKING:
@@ -49,10 +49,22 @@ class Store:
         # The order matters: a segment that is compacted in between is then seen twice or once, and taken once.
         listed = segments(self.data_dir / EVENTS)
         compacted = {int(path.stem) for path in (self.data_dir / PARQUET).glob("*.parquet")}
+        old = self.old(compacted)
+        # What 0.1.0 compacted lacks what is asked for today; its segment has all, where it is still there.
+        compacted -= old & {segment.number for segment in listed}
         rest = [segment for segment in listed if segment.number not in compacted]
         sources = [EMPTY]
-        if compacted:
-            sources.append(from_parquet([str(parquet_path(self.data_dir, number)) for number in sorted(compacted)]))
+        for numbers, is_old in ((compacted - old, False), (compacted & old, True)):
+            if numbers:
+                files = [str(parquet_path(self.data_dir, number)) for number in sorted(numbers)]
+                sources.append(from_parquet(files, old=is_old))
         if rest:
             sources.append(from_json([str(segment.path) for segment in rest], open_segment=True))
         return sources
+
+    def old(self, numbers: set[int]) -> set[int]:
+        """Of the Parquet files with these numbers those that 0.1.0 wrote."""
+        if not numbers:
+            return set()
+        files = [str(parquet_path(self.data_dir, number)) for number in sorted(numbers)]
+        return {int(Path(name).stem) for (name,) in self.connection.execute(old_parquet(files)).fetchall()}

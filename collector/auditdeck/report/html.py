@@ -6,8 +6,9 @@ from html import escape
 from typing import Any
 
 from auditdeck import __version__
-from auditdeck.query.answers import Question, counted, losses
+from auditdeck.query.answers import Question
 from auditdeck.report import charts
+from auditdeck.report.sentences import counted, coverage, losses, moved, not_counted
 from auditdeck.report.visible import visible
 
 ROWS = 15
@@ -69,15 +70,16 @@ def page(answer: dict[str, Any], question: Question) -> str:
 <h1>Outbound TCP connections</h1>
 <div class="count">{totals["connections"]:,}</div>
 <div class="soft">{window(question)}</div>
-<div>{totals["failed"]:,} more failed, {totals["unknown_transport"]:,} of unknown transport are not counted</div>
+<div>{escape(not_counted(totals))}</div>
+<div>{escape(moved(totals))}</div>
 <div>{active(answer["active_share"])}</div>
-{quality(answer["quality"])}
+{quality(answer)}
 </header>
 {section("Connections a day", charts.by_day(totals["by_day"]))}</div>
 <div class="grid">
 {"".join(sections)}
 </div>
-<p class="soft">auditdeck {escape(__version__)}. Shares are of the connections that succeeded or are in progress.</p>
+<p class="soft">auditdeck {escape(__version__)}. Shares are of the connections that were established.</p>
 </body>
 </html>
 """
@@ -85,9 +87,8 @@ def page(answer: dict[str, Any], question: Question) -> str:
 
 def window(question: Question) -> str:
     text = f"{question.since:%Y-%m-%d %H:%M} to {question.until:%Y-%m-%d %H:%M} UTC"
-    for name, value in (("host", question.host), ("user", question.user), ("process", question.process)):
-        if value is not None:
-            text += f", {name} {value}"
+    for name, value in question.filters.items():
+        text += f", {name} {value}"
     return escape(visible(text))
 
 
@@ -103,11 +104,14 @@ def active(shares_: dict[str, Any]) -> str:
     return " and ".join(parts) + " connected out"
 
 
-def quality(counts: dict[str, int]) -> str:
-    lost = losses(counts)
-    if not lost:
-        return '<div class="good">Nothing was lost while counting.</div>'
-    return f'<div class="bad">Not all was seen: {escape(lost)}</div>'
+def quality(answer: dict[str, Any]) -> str:
+    lost, holes = losses(answer["quality"]), coverage(answer["coverage"])
+    said = f'<div class="bad">{escape(holes)}</div>' if holes else ""
+    if lost:
+        return f'{said}<div class="bad">Not all was seen: {escape(lost)}</div>'
+    if holes:
+        return f"{said}<div>While it was watched, no loss was reported.</div>"
+    return '<div class="good">Watched all the time; no loss was reported.</div>'
 
 
 def shares(entries: list[dict[str, Any]], label: str) -> str:

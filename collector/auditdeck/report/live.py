@@ -5,27 +5,44 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import orjson
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from auditdeck.collector.pipeline import Pipeline
-from auditdeck.query.answers import counted
-from auditdeck.report.terminal import bar, safe
+from auditdeck.query.columns import ESTABLISHED, FAILED, UNRESOLVED
+from auditdeck.report.console import make_console
+from auditdeck.report.sentences import counted, percent, size
+from auditdeck.report.table import Column, make_table
+from auditdeck.report.visible import visible
 
 TOP = 8
 KEPT = 4096
+TROUBLE = ("lost", "gaps", "overruns", "damaged", "ring_lost", "unjoined")
+COLUMNS = [Column("user"), Column("executable"), Column("connections", "number"), Column("share", "number"),
+           Column("", "bar")]  # fmt: skip
+
+
+class Watched(Protocol):
+    """The collector, as far as it is looked at."""
+
+    counters: Any
+    ended: threading.Event
+    on_line: Callable[[bytes], None] | None
+
+    @property
+    def mode(self) -> str: ...
 
 
 class Summary:
     """What was seen since the start, a few numbers and the busiest users and processes."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(self, collector: Watched) -> None:
+        self.collector = collector
         self.lock = threading.Lock()
         self.began = time.monotonic()
         self.totals: Counter[str] = Counter()
@@ -34,79 +51,89 @@ class Summary:
         self.rate: deque[tuple[float, int]] = deque(maxlen=6)
 
     def see(self, line: bytes) -> None:
-        """Called by the pipeline for each document."""
-        if b'"connected-to"' not in line:
+        """Called by the collector for each document."""
+        if b"nected-" not in line:
             return
         document = orjson.loads(line)
-        kind = counts_as(document)
-        if kind is None:
+        if document.get("network", {}).get("direction") != "egress":
             return
-        user = document["user"].get("name") or document["user"].get("id", "?")
-        executable = document["process"].get("executable") or document["process"].get("name", "?")
+        state = document.get("auditdeck", {}).get("connection", {}).get("state")
+        to = document.get("destination", {})
         with self.lock:
-            self.totals[kind] += 1
-            if kind == "connection":
+            self.totals["sent"] += document.get("source", {}).get("bytes", 0)
+            self.totals["received"] += to.get("bytes", 0)
+            if state is None:
+                return
+            user, executable = user_of(document), program_of(document)
+            self.totals[state] += 1
+            if state == ESTABLISHED:
                 self.pairs[user, executable] += 1
                 if len(self.pairs) > KEPT:
                     self.pairs = Counter(dict(self.pairs.most_common(KEPT // 2)))
-            to = document["destination"]
             self.latest.append(
-                f"{document['@timestamp'][11:19]}  {user}  {executable}  →  {to['ip']} {to['port']}  {kind}"
+                f"{document['@timestamp'][11:19]}  {user}  {executable}  →  {to.get('ip')} {to.get('port')}  {state}"
             )
 
-    def __rich__(self) -> Group:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Any:
         with self.lock:
             totals, pairs, latest = dict(self.totals), self.pairs.most_common(TOP), list(self.latest)
-        counters = self.pipeline.counters
+        connections = totals.get(ESTABLISHED, 0)
+        width = options.max_width
+        rows: list[list[str | float]] = [
+            [user, executable, f"{count:,}", percent(count / connections), count / connections]
+            for (user, executable), count in pairs
+        ]
+        lines = Text("\n".join(leading(visible(line), width) for line in latest), style="dim")
+        yield Group(
+            self.head(totals), Text(), make_table(width, "", COLUMNS, rows)[0], Text(), lines,
+            Text("\nCtrl-C ends it.", style="dim"),
+        )  # fmt: skip
+
+    def head(self, totals: dict[str, int]) -> Text:
+        counters = self.collector.counters
         now = time.monotonic()
         self.rate.append((now, counters.events))
         first_time, first_events = self.rate[0]
         speed = (counters.events - first_events) / (now - first_time) if now > first_time else 0.0
-        connections = totals.get("connection", 0)
+        connections = totals.get(ESTABLISHED, 0)
         head = Text()
-        head.append(f"{connections:,}", style="bold green").append(f" {counted(connections)}", style="bold")
-        head.append(
-            f"   {totals.get('failed', 0):,} failed   {totals.get('unknown', 0):,} unknown transport\n", style="dim"
-        )
-        head.append(
-            f"{counters.events:,} events, {speed:,.0f}/s, for {now - self.began:,.0f} s ({self.pipeline.mode})",
-            style="dim",
-        )
-        trouble = {name: getattr(counters, name) for name in ("lost", "gaps", "overruns", "damaged")}
+        head.append(f"{connections:,}", style="bold green").append(f" {counted(connections)}\n", style="bold")
+        others = [f"{totals.get(state, 0):,} {state}" for state in FAILED]
+        if totals.get(UNRESOLVED):
+            others.append(f"{totals[UNRESOLVED]:,} unresolved")
+        others += [f"{size(totals.get('sent', 0))} sent", f"{size(totals.get('received', 0))} received"]
+        head.append(f"{', '.join(others)}\n", style="dim")
+        head.append(f"{counters.events:,} events, {speed:,.0f}/s, for {now - self.began:,.0f} s", style="dim")
+        head.append(f" ({self.collector.mode})", style="dim")
+        trouble = {name: getattr(counters, name, 0) for name in TROUBLE}
         if any(trouble.values()):
-            head.append(
-                "   " + ", ".join(f"{value:,} {name}" for name, value in trouble.items() if value), style="bold red"
-            )
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("user", "executable"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis", header_style="dim")
-        table.add_column("connections", justify="right", header_style="dim")
-        table.add_column("")
-        for (user, executable), count in pairs:
-            table.add_row(safe(user), safe(executable), f"{count:,}", bar(count, connections))
-        lines = Text("\n".join(latest), style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(head, Text(), table, Text(), lines, Text("\nCtrl-C ends it.", style="dim"))
+            text = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in trouble.items() if value)
+            head.append(f"   {text}", style="bold red")
+        return head
 
 
-def counts_as(document: dict[str, Any]) -> str | None:
-    """'connection', 'failed' or 'unknown' for an outbound TCP connection, None for all else (see store.columns)."""
-    event = document["event"]
-    network = document.get("network", {})
-    if event["action"] != "connected-to" or "start" not in event["type"] or network.get("direction") != "egress":
-        return None
-    transport = network.get("transport")
-    if transport is None:
-        return "unknown"
-    if transport != "tcp":
-        return None
-    return "failed" if event["outcome"] == "failure" else "connection"
+def user_of(document: dict[str, Any]) -> str:
+    user = document.get("user", {})
+    return str(user.get("name") or user.get("id", "?"))
 
 
-def show(pipeline: Pipeline, seconds: float | None) -> None:
-    """Until the pipeline ends, or for so many seconds."""
-    summary = Summary(pipeline)
-    pipeline.on_line = summary.see
+def program_of(document: dict[str, Any]) -> str:
+    process = document.get("process", {})
+    return str(process.get("executable") or process.get("name", "?"))
+
+
+def leading(text: str, width: int) -> str:
+    """One line of a terminal."""
+    while cell_len(text) > width:
+        text = text[: width - 1 - (cell_len(text) - len(text))] + "…"
+    return text
+
+
+def show(collector: Watched, seconds: float | None) -> None:
+    """Until the collector ends, or for so many seconds."""
+    summary = Summary(collector)
+    collector.on_line = summary.see
     deadline = None if seconds is None else time.monotonic() + seconds
-    with Live(summary, console=Console(stderr=True, highlight=False), refresh_per_second=2, transient=True):
-        while not pipeline.ended.is_set() and (deadline is None or time.monotonic() < deadline):
-            pipeline.ended.wait(0.2)
+    with Live(summary, console=make_console(stderr=True), refresh_per_second=2, transient=True):
+        while not collector.ended.is_set() and (deadline is None or time.monotonic() < deadline):
+            collector.ended.wait(0.2)
