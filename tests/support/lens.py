@@ -179,8 +179,9 @@ def choices(column: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fills(column: dict[str, Any]) -> bool:
-    """Whether documents without the field have a row of their own; Lens has that for text only."""
-    return bool(column["params"].get("missingBucket")) and column["dataType"] == "string"
+    """Whether documents without the field have a row of their own: Lens has that for text, and only with Other."""
+    params = column["params"]
+    return bool(params.get("missingBucket") and params.get("otherBucket")) and column["dataType"] == "string"
 
 
 def walk(aggregations: dict[str, Any], buckets: list[str], metrics: dict[str, Any]) -> Iterator[tuple[Key, Row]]:

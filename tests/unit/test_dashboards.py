@@ -130,6 +130,8 @@ def test_columns_and_fields(panel: Panel) -> None:
             assert FIELDS[column["sourceField"]] in ALLOWED[operation], column["sourceField"]
         else:
             assert operation in {"formula", "math", "overall_sum", "filters", *CONSTANTS}
+        if operation == "terms" and column["params"]["missingBucket"]:
+            assert column["params"]["otherBucket"], "else what has no value is left out, silently"
         if operation == "terms" and column["params"]["orderBy"]["type"] == "column":
             assert column["params"]["orderBy"]["columnId"] in panel.columns
     buckets = [panel.columns[name]["isBucketed"] for name in panel.order]
