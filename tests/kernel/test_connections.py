@@ -18,7 +18,7 @@ from auditdeck.connections.tracepoint import Tracepoint
 from auditdeck.errors import TracepointError
 from tests.support.audit import skip_if
 from tests.support.build import narrow, traffic
-from tests.support.collector import as_user, collector, report
+from tests.support.collector import as_user, collector, report, scoped_rules
 from tests.support.round_trip import CLOSED, DROPPED, OPEN, Far, round_trip
 
 CLIENTS = Path(__file__).parent.parent / "support" / "clients.py"
@@ -242,6 +242,28 @@ def test_ten_thousand_of_a_mix(tmp_path: Path, far: Far) -> None:
     assert status["ring_lost"] == 0
     expected = [{"established": 3500}, {"established": 1500}, {"refused": 3000}, {"refused": 2000}]
     assert [states(documents(tmp_path, user)) for user in users] == expected
+
+
+def test_the_fallback_counts_nothing_wrongly(tmp_path: Path, far: Far) -> None:
+    """Audit's rules alone: what cannot be settled is called unresolved, and is no connection."""
+    rules = scoped_rules(tmp_path / "test.rules", [FIRST + 60, FIRST + 61])
+    with collector(tmp_path, "--rules", rules, source="audit") as running:
+        client(FIRST + 60, "asyncio", 40, far.ipv4, OPEN)
+        client(FIRST + 60, "asyncio", 30, far.ipv4, CLOSED)
+        client(FIRST + 60, "asyncio", 5, far.ipv4, DROPPED)
+        client(FIRST + 60, "threads", 10, far.ipv4, OPEN)
+        command = [PYTHON, CLIENTS, "held", "1", far.ipv4, str(OPEN), "10", "20"]
+        held = subprocess.Popen(command, user=FIRST + 61, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+        assert held.stdout
+        assert held.stdout.readline() == b"held\n"
+        time.sleep(0.5)
+        held.communicate(b"\n", timeout=10)
+        running.stop()
+    totals = report(tmp_path, "--user", str(FIRST + 60))["outbound_tcp"]
+    assert totals["connections"] + totals["failed"] + totals["unresolved"] == 85
+    assert totals["connections"] <= 50, "no attempt that failed is counted"
+    assert totals["unresolved"] >= 35
+    assert report(tmp_path, "--user", str(FIRST + 61))["outbound_tcp"]["connections"] == 1
 
 
 def test_nothing_stays_behind_after_a_kill(tmp_path: Path) -> None:

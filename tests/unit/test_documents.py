@@ -435,3 +435,37 @@ def test_no_name_stands_for_two_things() -> None:
     text = Path(normalization.__file__).with_name("normalization.yaml").read_text()
     actions = [line.partition(":")[0] for line in text.splitlines() if re.match(r"[a-z]", line)]
     assert len(actions) == len(set(actions))
+
+
+@pytest.mark.parametrize(
+    ("success", "result", "state", "outcome", "code"),
+    [
+        ("yes", "0", "established", "success", None),
+        ("no", "-115", "unresolved", "unknown", None),
+        ("no", "-4", "unresolved", "unknown", None),
+        ("no", "-111", "refused", "failure", "ECONNREFUSED"),
+        ("no", "-110", "unanswered", "failure", "ETIMEDOUT"),
+        ("no", "-113", "unreachable", "failure", "EHOSTUNREACH"),
+        ("no", "-101", "unreachable", "failure", "ENETUNREACH"),
+    ],
+)
+def test_what_became_of_a_connect_by_its_result(
+    tmp_path: Path, success: str, result: str, state: str, outcome: str, code: str | None
+) -> None:
+    """In progress is not connected: what follows, no record tells."""
+    made = context(tmp_path)
+    made.network.made(77, 3, 2, 1, 0)
+    stamp = b"audit(1700000000.123:9): "
+    call = (
+        f"arch=c000003e syscall=42 success={success} exit={result} a0=3 a1=7f a2=10 a3=0 items=0 ppid=1 pid=77 "
+        "auid=1000 uid=1000 gid=1000 euid=1000 suid=1000 fsuid=1000 egid=1000 sgid=1000 fsgid=1000 tty=pts0 ses=1 "
+        'comm="x" exe="/x"'
+    ).encode()
+    event = Event(
+        b"1700000000.123:9", [(1300, stamp + call), (1306, stamp + b"saddr=020001BBCB0071090000000000000000")]
+    )
+    found = document(event, made)
+    assert found["auditdeck"]["connection"] == {"state": state, "source": "audit"}
+    assert found["event"]["outcome"] == outcome
+    assert found.get("error", {}).get("code") == code
+    assert "start" in found["event"]["type"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from auditdeck.cache import Cache
 from auditdeck.context.addresses import OwnAddresses
-from auditdeck.context.sockets import PROTOCOLS, Descriptor, descriptor
+from auditdeck.context.sockets import PROTOCOLS, Descriptor, descriptor, is_connected
 
 SOCKETS_REMEMBERED = 16384
 SOCKET_TYPE_MASK = 0xF
@@ -35,13 +35,15 @@ class Socket:
 
 
 class Connect(NamedTuple):
-    """What a connect was. `transport` "" and `source` "unknown" go together."""
+    """What a connect was. `transport` "" and `source` "unknown" go together; `settled` is one that was under way when
+    it returned, and was seen to be established since."""
 
     transport: str
     source: str
     repeat: bool
     failed: bool
     under_way: bool
+    settled: bool = False
 
 
 BEGUN = Connect("tcp", "result", repeat=False, failed=False, under_way=True)
@@ -67,7 +69,11 @@ class Network:
     def connected(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:
         """connect(2) returned `result`, 0 or a negative errno."""
         found = self.called(pid, number, destination, result)
-        return found._replace(repeat=True) if self.told and found.transport != "udp" else found
+        if self.told and found.transport != "udp":
+            return found._replace(repeat=True)
+        if self.live and found.under_way and not found.repeat and is_connected(pid, number, destination):
+            return found._replace(settled=True)
+        return found
 
     def called(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:
         error = -result

@@ -36,8 +36,40 @@ class Descriptor:
     peer: tuple[str, int] | None
 
 
+TCP_CONNECTED = {1, 4, 5, 6, 8, 9, 10, 11}
+"""States of include/net/tcp_states.h that a handshake leads to: not SYN_SENT (2), SYN_RECV (3) or CLOSE (7)."""
+
+
 def descriptor(pid: int, number: int) -> Descriptor | None:
     """The inet socket behind a descriptor of a process; None if it is gone, no such socket, or out of reach."""
+    shared = shared_socket(pid, number)
+    if shared is None:
+        return None
+    with shared:
+        if shared.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        transport = PROTOCOLS.get(shared.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL), "")
+        return Descriptor(transport, address(shared, peer=False), address(shared, peer=True))
+
+
+def is_connected(pid: int, number: int, peer: tuple[str, int]) -> bool:
+    """Whether the TCP socket behind a descriptor has been connected to `peer`, as tcp_info says (tcp(7)).
+
+    To ask for it changes nothing for the socket's owner.
+    """
+    shared = shared_socket(pid, number)
+    if shared is None:
+        return False
+    with shared:
+        try:
+            state = shared.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0]
+        except OSError:
+            return False
+        return state in TCP_CONNECTED and address(shared, peer=True) == peer
+
+
+def shared_socket(pid: int, number: int) -> socket.socket | None:
+    """The socket of another process, to be closed; None if it is gone, no socket, or out of reach."""
     try:
         process = os.pidfd_open(pid)
     except OSError:
@@ -49,15 +81,10 @@ def descriptor(pid: int, number: int) -> Descriptor | None:
     if copy < 0:
         return None
     try:
-        shared = socket.socket(fileno=copy)
+        return socket.socket(fileno=copy)
     except OSError:
         os.close(copy)
         return None
-    with shared:
-        if shared.family not in (socket.AF_INET, socket.AF_INET6):
-            return None
-        transport = PROTOCOLS.get(shared.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL), "")
-        return Descriptor(transport, address(shared, peer=False), address(shared, peer=True))
 
 
 def address(shared: socket.socket, *, peer: bool) -> tuple[str, int] | None:

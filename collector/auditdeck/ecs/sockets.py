@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
 from auditdeck.audit import sockaddr
 from auditdeck.audit.sockaddr import SocketAddress
+from auditdeck.connections.state import state_of_result
 from auditdeck.context.addresses import OwnAddresses
 from auditdeck.context.network import Connect
 from auditdeck.context.sockets import Descriptor
@@ -60,9 +63,16 @@ def connect_part(connect: Connect, result: int) -> Part:
     if connect.transport:
         part["network"] = {"transport": connect.transport}
     event = part["event"] = {}
+    state = None
+    if connect.transport == "tcp" and not connect.repeat:
+        state = "established" if connect.settled else state_of_result(result)
+    if state is not None:
+        part["auditdeck"]["connection"] = Whole(state=state, source="audit")
     if connect.under_way:
-        event["outcome"] = "success"
-        part["auditd"] = {"result": "success"}
+        event["outcome"] = "success" if connect.settled else "unknown"
+        part["auditd"] = {"result": event["outcome"]}
+    elif state not in (None, "established"):
+        part["error"] = Whole(code=errno.errorcode.get(-result, str(-result)))
     if connect.repeat or not (result == 0 or connect.under_way or connect.failed):
         event["type"] = ["connection", "info"]
     return part
