@@ -216,6 +216,31 @@ def test_another_network_namespace(tmp_path: Path, far: Far) -> None:
     assert states(found) == {"established": 7}
 
 
+def test_addresses_of_namespaces_that_connect_are_this_hosts(tmp_path: Path, far: Far) -> None:
+    """As containers do: what another one of this host answers is internal."""
+    server = traffic("peer-server")
+    listening = subprocess.Popen([server, "serve", "20", "::", "18098"], stdout=subprocess.PIPE, text=True)
+    program = "import socket, sys, time; s = socket.create_connection((sys.argv[1], 18098)); input()"
+    try:
+        assert listening.stdout
+        assert listening.stdout.readline().strip() == "ready"
+        with collector(tmp_path, source="tracepoint") as running:
+            client(FIRST + 45, "plain", 2, far.ipv4, OPEN)
+            command = ["ip", "netns", "exec", far.name, PYTHON, "-c", program, far.near4]
+            inside = subprocess.Popen(command, stdin=subprocess.PIPE)
+            time.sleep(2)
+            client(FIRST + 46, "plain", 2, far.ipv4, OPEN)
+            inside.communicate(b"\n", timeout=10)
+            time.sleep(0.3)
+            running.stop()
+    finally:
+        listening.terminate()
+        listening.wait()
+    before, after = documents(tmp_path, FIRST + 45), documents(tmp_path, FIRST + 46)
+    assert {document["network"]["direction"] for document in before} == {"egress"}
+    assert {document["network"]["direction"] for document in after} == {"internal"}
+
+
 def test_ten_thousand_of_a_mix(tmp_path: Path, far: Far) -> None:
     program = traffic("many")
     users = [FIRST + 50 + number for number in range(4)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 LIMIT = 100_000
@@ -21,6 +22,7 @@ class FirstSeen:
         self.path = path
         self.known: dict[str, set[str]] = {"executable": set(), "user": set(), "network": set()}
         self.new: list[str] = []
+        self.told = False
         if path.exists():
             for line in path.read_bytes().splitlines():
                 self.read(line)
@@ -48,7 +50,19 @@ class FirstSeen:
 
     def save(self) -> None:
         """After the documents were written: so none is the first only in a document that was never kept."""
-        if self.new:
-            with open(self.path, "a") as file:
+        if not self.new:
+            return
+        try:
+            descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+            with open(descriptor, "a") as file:
                 file.write("".join(self.new))
-            self.new.clear()
+        except OSError as error:
+            # It is tried again with the next one; until then a restart may call some the first once more.
+            if not self.told:
+                logger.warning("%s cannot be written: %s", self.path, error.strerror)
+            self.told = True
+            return
+        self.told = False
+        self.new.clear()

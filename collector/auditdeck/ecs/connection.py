@@ -186,6 +186,7 @@ class ConnectionEncoder:
         origin = origin_of(c)
         state = state_of(established=c.established > 0, error=c.error, segments=c.segments)
         ended = phase is not Phase.BEGUN
+        self.context.network.addresses.look_into(origin.netns, origin.tgid)
         peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
         who = self.users.get(origin[5:11]) or self.read_user(origin)
         program = self.program(origin, process, c.opened)
