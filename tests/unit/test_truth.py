@@ -12,6 +12,7 @@ import pytest
 
 from auditdeck.connections.tracker import Phase
 from auditdeck.ecs.connection import ConnectionEncoder
+from auditdeck.query import columns
 from auditdeck.stack.bundle import read_bundle, unpacked
 from tests.support import kql
 from tests.support.lens import OBJECTS, TOP, Panel, dashboards, discovered, panels
@@ -156,6 +157,10 @@ def test_every_dashboard_says_whether_to_trust_it() -> None:
 
 def test_each_kind_of_loss_is_one_of_the_index() -> None:
     assert {f"auditdeck.health.{name}" for name in LOSSES} <= FIELDS.keys()
+
+
+def test_the_report_knows_the_same_kinds_of_loss() -> None:
+    assert set(columns.LOSSES) == LOSSES
 
 
 def test_the_alert_knows_each_kind_of_loss() -> None:
