@@ -54,6 +54,7 @@ bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller load
 	@scripts/setup.sh
 	@$(VENV)/python -m bench.live $(if $(QUICK),--quick --repeat 3)
 	@$(if $(QUICK),,$(VENV)/python -m bench.live --forms --only "connect 5,000")
+	@$(VENV)/python -m bench.connections $(if $(QUICK),--quick --repeat 3)
 	@$(VENV)/python -m bench.idle
 	@$(VENV)/python -m bench.decode
 	@$(VENV)/python -m bench.documents

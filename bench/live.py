@@ -108,7 +108,11 @@ def generate(load: Load, away: Outside) -> Generated:
 
 
 def add_rules(load: Load, audit: AuditSocket) -> None:
-    for text in rules(load):
+    add_rules_of(rules(load), audit)
+
+
+def add_rules_of(texts: list[str], audit: AuditSocket) -> None:
+    for text in texts:
         statement = parse_line(text)
         assert statement
         assert statement.rule

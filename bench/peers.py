@@ -111,6 +111,8 @@ class Auditdeck(Peer):
     """Full ECS documents in the event log; `options` are more settings."""
 
     options: str = ""
+    source: ClassVar[str] = "audit"
+    """Where connections come from: what audit's rules cost is compared with the others'; "" for versions before."""
 
     def __post_init__(self) -> None:
         self.name, self.loads_rules = "auditdeck", True
@@ -119,7 +121,9 @@ class Auditdeck(Peer):
         (self.folder / "bench.rules").write_text("\n".join(self.rules) + "\n")
         (self.folder / "auditdeck.yaml").write_text(
             f"kernel: {{backlog_limit: {BACKLOG}, receive_buffer: {RECEIVE_BUFFER}}}\n"
-            "event_log: {segment_size: 2GiB}\n" + self.options
+            "event_log: {segment_size: 2GiB}\n"
+            + (f"connections: {{source: {self.source}}}\n" if self.source else "")
+            + self.options
         )
         words = ["run", "--no-default-rules", "--rules", "bench.rules", "-c", "auditdeck.yaml", "--data-dir", "data"]
         return [sys.executable, "-m", "auditdeck", *words]
