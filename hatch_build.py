@@ -6,6 +6,7 @@ Without a C compiler auditdeck is pure Python: everything works, and the collect
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("collector/auditdeck/audit/ext")
-FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]
+FLAGS = [
+    "-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden", "-fstack-protector-strong",
+    "-D_FORTIFY_SOURCE=2",
+]  # fmt: skip
+LINK = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
 
 def compiled(root: Path) -> Path | None:
@@ -28,7 +33,16 @@ def compiled(root: Path) -> Path | None:
             library.unlink(missing_ok=True)
             print("no C compiler (Debian: gcc, libc6-dev): the collector does all in Python", file=sys.stderr)
             return None
-        subprocess.run([compiler, *FLAGS, "-o", str(library), str(source)], check=True)
+        more, link = (shlex.split(os.environ.get(name, "")) for name in ("CFLAGS", "LDFLAGS"))
+        command = [*shlex.split(compiler), *FLAGS, *more, "-o", str(library), str(source), *LINK, *link]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            library.unlink(missing_ok=True)
+            lines = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+            reason = next((line for line in lines if "error" in line), lines[-1] if lines else "")
+            print(f"{shlex.join(command[:2])} … failed, so the collector does all in Python: {reason}", file=sys.stderr)
+            return None
     return library
 
 

@@ -99,6 +99,14 @@ def report(data_dir: Path, *options: str) -> dict[str, Any]:
     return answer
 
 
+def shares(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a table of the report: who, how many, and what part of all."""
+    return [
+        {name: value for name, value in entry.items() if name in ("user", "executable", "connections", "share")}
+        for entry in entries
+    ]
+
+
 def as_user(uid: int, *command: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs a program as a user that need not exist."""
     return subprocess.run(

@@ -6,6 +6,7 @@ Without it everything works the same through audit/assembler.py and audit/captur
 from __future__ import annotations
 
 import ctypes
+import logging
 import mmap
 import struct
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ LEFT = struct.Struct("=IIII")
 RESULT = struct.Struct("@PPQPQIIiI")
 """`struct result` of records.c."""
 MARK = 0x1E
+ABI = 2
+"""abi_version() of records.c."""
+
+logger = logging.getLogger("auditdeck")
 
 Left = tuple[int, int, bytes]
 """A record that was left over: its type (0 in a log), its place among all, and its bytes."""
@@ -37,19 +42,20 @@ class Taken:
 
 
 class Native:
-    """The functions of records.c with the memory that they write to; for one thread and one Assembler."""
+    """The functions of records.c with the memory that they write to; for one thread and one Assembler; there
+    may be several."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.receive_records = library.receive_records
         self.read_log_lines = library.read_log
         self.read_log_lines.restype = ctypes.c_uint64
-        library.out_size.restype = library.shapes_size.restype = ctypes.c_uint64
+        library.out_size.restype = library.state_size.restype = ctypes.c_uint64
         size = library.out_size()
         # Mapped: only the pages that are written to cost memory.
         self.out, self.left = mmap.mmap(-1, size), mmap.mmap(-1, size)
-        self.shapes = mmap.mmap(-1, library.shapes_size())
-        shapes, out, left = address_of(self.shapes), address_of(self.out), address_of(self.left)
-        self.result = bytearray(RESULT.pack(shapes, out, 0, left, 0, 0, 0, 0, 0))
+        self.state = mmap.mmap(-1, library.state_size())
+        state, out, left = address_of(self.state), address_of(self.out), address_of(self.left)
+        self.result = bytearray(RESULT.pack(state, out, 0, left, 0, 0, 0, 0, 0))
         self.reference = ctypes.c_void_p(address_of(self.result))
 
     def receive(self, descriptor: int, *, title_ends: bool) -> Taken:
@@ -94,8 +100,17 @@ def address_of(memory: mmap.mmap | bytearray) -> int:
 
 
 def native() -> Native | None:
-    """None where it was not compiled, or for another machine."""
-    try:
-        return Native(ctypes.CDLL(str(LIBRARY)))
-    except OSError:
+    """None, and the same in Python, where it was not compiled, or is one of another machine or version."""
+    if not LIBRARY.exists():
         return None
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        version = library.abi_version()
+    except (OSError, AttributeError) as error:
+        version, reason = 0, str(error)
+    else:
+        reason = f"it is of version {version}, not {ABI}"
+    if version != ABI:
+        logger.warning("%s cannot be used, so records are put together in Python: %s", LIBRARY, reason)
+        return None
+    return Native(library)

@@ -17,6 +17,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <linux/netlink.h>
+
+/* Everything else is hidden (-fvisibility=hidden). */
+#define PUBLIC __attribute__((visibility("default")))
 
 enum { CWD = 1307, EOE = 1320, EXECVE = 1309, LOGIN = 1006, PATH = 1302, PROCTITLE = 1327, SOCKADDR = 1306 };
 enum { SYSCALL = 1300, FIRST = SYSCALL, LAST = 1899 };
@@ -52,7 +57,7 @@ struct shapes {
 
 /* What Python hands over and reads back; `out` has room for ROOM bytes and OVERHEAD more for each record. */
 struct result {
-    struct shapes *shapes;
+    struct state *state;
     char *out;
     uint64_t written;
     char *left;
@@ -80,9 +85,17 @@ struct call {
     const char *arguments, *items, *ids, *rest;
 };
 
-static struct record records[RECORDS];
-static struct group groups[RECORDS];
-static int open_groups[OPEN], opened;
+/* All that one reader needs: several may be at work at once, each with a state of its own. */
+struct state {
+    struct shapes shapes;
+    struct record records[RECORDS];
+    struct group groups[RECORDS];
+    int open_groups[OPEN], opened;
+    char slots[SLOTS][SLOT], room[ROOM];
+    struct iovec vectors[SLOTS];
+    struct sockaddr_nl senders[SLOTS];
+    struct mmsghdr messages[SLOTS];
+};
 
 /* The length of `audit(1700000000.123:456): `; 0 if it does not begin like this. */
 static uint32_t head_length(const char *text, uint32_t length) {
@@ -103,7 +116,8 @@ static bool printable(const char *text, uint32_t length) {
     return true;
 }
 
-static bool repeats(const struct group *group) {
+static bool repeats(const struct state *s, const struct group *group) {
+    const struct record *records = s->records;
     if (group->count < 4) return false;
     for (int a = group->first; a != group->last; a = records[a].next)
         for (int b = records[a].next;; b = records[b].next) {
@@ -115,60 +129,62 @@ static bool repeats(const struct group *group) {
     return false;
 }
 
-static void close_group(int place) {
-    struct group *group = &groups[open_groups[place]];
-    group->whole = !group->odd && group->count <= LARGEST && !repeats(group);
-    memmove(open_groups + place, open_groups + place + 1, (opened - place - 1) * sizeof *open_groups);
-    opened--;
+static void close_group(struct state *s, int place) {
+    struct group *group = &s->groups[s->open_groups[place]];
+    group->whole = !group->odd && group->count <= LARGEST && !repeats(s, group);
+    memmove(s->open_groups + place, s->open_groups + place + 1, (s->opened - place - 1) * sizeof *s->open_groups);
+    s->opened--;
 }
 
 /* Where in `open_groups` the event of this head is, the last one first; -1 if it is not open. */
-static int find(const char *head, uint32_t length) {
-    for (int place = opened - 1; place >= 0; place--) {
-        const struct group *group = &groups[open_groups[place]];
+static int find(const struct state *s, const char *head, uint32_t length) {
+    for (int place = s->opened - 1; place >= 0; place--) {
+        const struct group *group = &s->groups[s->open_groups[place]];
         if (group->head_length <= length && !memcmp(group->head, head, group->head_length)) return place;
     }
     return -1;
 }
 
 /* Puts the records of each event together. */
-static void assemble(int count, bool title_ends, bool log) {
+static void assemble(struct state *s, int count, bool title_ends, bool log) {
     int made = 0;
-    opened = 0;
+    struct record *records = s->records;
+    struct group *groups = s->groups;
+    s->opened = 0;
     for (int at = 0; at < count; at++) {
         struct record *record = &records[at];
         record->group = -1;
         const char *payload = record->text;
         uint32_t length = record->text_length;
-        int place = payload ? find(payload, length) : -1;
+        int place = payload ? find(s, payload, length) : -1;
         if (place < 0) {
             uint32_t head = payload ? head_length(payload, length) : 0;
             if (log && head)
                 /* The next event begins: those that have their title are complete. */
-                for (int other = opened - 1; other >= 0; other--)
-                    if (groups[open_groups[other]].titled) close_group(other);
+                for (int other = s->opened - 1; other >= 0; other--)
+                    if (groups[s->open_groups[other]].titled) close_group(s, other);
             /* As in audit/assembler.py: other records stand alone. A log may have types that are not known here. */
             if (!head || (!log && record->kind != LOGIN && (record->kind < FIRST || record->kind > LAST))) continue;
-            if (opened == OPEN)
+            if (s->opened == OPEN)
                 /* The oldest is left over. */
-                memmove(open_groups, open_groups + 1, --opened * sizeof *open_groups);
+                memmove(s->open_groups, s->open_groups + 1, --s->opened * sizeof *s->open_groups);
             groups[made] = (struct group){payload, head, at, at, 0, false, false, false};
             groups[made].odd = record->kind != SYSCALL;
             groups[made].titled = !record->kind;
-            place = opened++;
-            open_groups[place] = made++;
+            place = s->opened++;
+            s->open_groups[place] = made++;
         } else
-            records[groups[open_groups[place]].last].next = at;
-        struct group *group = &groups[open_groups[place]];
+            records[groups[s->open_groups[place]].last].next = at;
+        struct group *group = &groups[s->open_groups[place]];
         group->last = at;
         group->count++;
-        record->group = open_groups[place];
+        record->group = s->open_groups[place];
         record->text += group->head_length;
         record->text_length -= group->head_length;
         while (record->text_length && memchr("\0\r\n ", record->text[record->text_length - 1], 4)) record->text_length--;
         if (record->kind < 1000 || record->kind > 9999 || !printable(record->text, record->text_length)) group->odd = true;
         if (record->kind == PROCTITLE) group->titled = true;
-        if (record->kind == EOE || (title_ends && record->kind == PROCTITLE)) close_group(place);
+        if (record->kind == EOE || (title_ends && record->kind == PROCTITLE)) close_group(s, place);
     }
 }
 
@@ -244,7 +260,8 @@ static char *write_number(struct shapes *shapes, char *text, char *end) {
     return number(end, set * WAYS + way);
 }
 
-static char *write_event(struct shapes *shapes, char *out, const struct group *group) {
+static char *write_event(struct state *s, char *out, const struct group *group) {
+    const struct record *records = s->records;
     const char *stamp = group->head + 6, *colon = memchr(stamp, ':', group->head_length);
     const struct record *first = &records[group->first];
     struct call call;
@@ -274,7 +291,7 @@ static char *write_event(struct shapes *shapes, char *out, const struct group *g
         }
         if (at == group->last) break;
     }
-    out = write_number(shapes, shape, out);
+    out = write_number(&s->shapes, shape, out);
     *out++ = 0;
     return out;
 }
@@ -288,6 +305,9 @@ static char *write_marker(char *out, uint32_t run) {
 
 /* Events and what is left over, in the order in which each was complete. */
 static void write_all(int count, struct result *result) {
+    struct state *s = result->state;
+    const struct record *records = s->records;
+    const struct group *groups = s->groups;
     char *out = result->out, *left = result->left;
     uint32_t run = 0;
     for (int at = 0; at < count; at++) {
@@ -301,7 +321,7 @@ static void write_all(int count, struct result *result) {
         } else if (at == group->last) {
             if (run) out = write_marker(out, run);
             run = 0;
-            out = write_event(result->shapes, out, group);
+            out = write_event(s, out, group);
         }
     }
     if (run) out = write_marker(out, run);
@@ -311,23 +331,23 @@ static void write_all(int count, struct result *result) {
 }
 
 /* Takes what an audit socket has, without waiting. `more` says that there was no room for all. */
-void receive_records(int fd, int title_ends, struct result *result) {
-    static char slots[SLOTS][SLOT], room[ROOM];
-    static struct iovec vectors[SLOTS];
-    static struct mmsghdr messages[SLOTS];
+PUBLIC void receive_records(int fd, int title_ends, struct result *result) {
+    struct state *s = result->state;
     int count = 0;
-    char *end = room;
+    char *end = s->room;
     result->overruns = result->failed = result->more = 0;
     for (int slot = 0; slot < SLOTS; slot++) {
-        vectors[slot] = (struct iovec){slots[slot], SLOT};
-        messages[slot].msg_hdr = (struct msghdr){.msg_iov = &vectors[slot], .msg_iovlen = 1};
+        s->vectors[slot] = (struct iovec){s->slots[slot], SLOT};
+        s->messages[slot].msg_hdr = (struct msghdr){.msg_iov = &s->vectors[slot], .msg_iovlen = 1,
+                                                    .msg_name = &s->senders[slot]};
     }
     for (;;) {
-        if (end + SLOTS * SLOT > room + ROOM || count + SLOTS > RECORDS) {
+        for (int slot = 0; slot < SLOTS; slot++) s->messages[slot].msg_hdr.msg_namelen = sizeof *s->senders;
+        if (end + SLOTS * SLOT > s->room + ROOM || count + SLOTS > RECORDS) {
             result->more = 1;
             break;
         }
-        int got = recvmmsg(fd, messages, SLOTS, MSG_DONTWAIT, NULL);
+        int got = recvmmsg(fd, s->messages, SLOTS, MSG_DONTWAIT, NULL);
         if (got < 0) {
             if (errno == ENOBUFS) {
                 result->overruns++;
@@ -337,17 +357,18 @@ void receive_records(int fd, int title_ends, struct result *result) {
             break;
         }
         for (int slot = 0; slot < got; slot++) {
-            uint32_t length = messages[slot].msg_len;
+            uint32_t length = s->messages[slot].msg_len;
             uint16_t kind;
-            if (length < HEADER) continue;
-            memcpy(&kind, slots[slot] + 4, sizeof kind);
-            memcpy(end, slots[slot] + HEADER, length - HEADER);
-            records[count++] = (struct record){end, end, length - HEADER, length - HEADER, kind, -1, -1};
+            /* Only the kernel's own messages count; it is the port 0 (netlink(7)). */
+            if (length < HEADER || (s->messages[slot].msg_hdr.msg_namelen && s->senders[slot].nl_pid)) continue;
+            memcpy(&kind, s->slots[slot] + 4, sizeof kind);
+            memcpy(end, s->slots[slot] + HEADER, length - HEADER);
+            s->records[count++] = (struct record){end, end, length - HEADER, length - HEADER, kind, -1, -1};
             end += length - HEADER;
         }
         if (got < SLOTS) break;
     }
-    assemble(count, title_ends, false);
+    assemble(s, count, title_ends, false);
     write_all(count, result);
 }
 
@@ -374,7 +395,8 @@ static struct record read_line(const char *line, uint32_t length) {
 }
 
 /* Reads whole lines of an audit log; the number of bytes that were read, 0 if the first line is too long. */
-uint64_t read_log(const char *text, uint64_t size, struct result *result) {
+PUBLIC uint64_t read_log(const char *text, uint64_t size, struct result *result) {
+    struct state *s = result->state;
     const char *at = text, *end = text + size;
     int count = 0;
     result->overruns = result->failed = result->more = 0;
@@ -382,14 +404,17 @@ uint64_t read_log(const char *text, uint64_t size, struct result *result) {
         const char *newline = memchr(at, '\n', end - at);
         const char *next = newline ? newline + 1 : end;
         if (next - text > ROOM) break;
-        records[count++] = read_line(at, next - at);
+        s->records[count++] = read_line(at, next - at);
         at = next;
     }
-    assemble(count, false, true);
+    assemble(s, count, false, true);
     write_all(count, result);
     return at - text;
 }
 
-uint64_t shapes_size(void) { return sizeof(struct shapes); }
+/* Of this file's interface; grows with every change of it. */
+PUBLIC uint32_t abi_version(void) { return 2; }
 
-uint64_t out_size(void) { return ROOM + (uint64_t)RECORDS * OVERHEAD; }
+PUBLIC uint64_t state_size(void) { return sizeof(struct state); }
+
+PUBLIC uint64_t out_size(void) { return ROOM + (uint64_t)RECORDS * OVERHEAD; }
