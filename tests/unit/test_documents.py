@@ -417,7 +417,7 @@ def test_every_system_call_and_record_type_has_a_meaning() -> None:
     calls = {name for names in SYSCALLS.values() for name in names.values()}
     assert calls - table.syscalls.keys() == set()
     types = {name for number, name in RECORD_TYPES.items() if number >= 1100}
-    assert types - table.records.keys() - table.over.keys() == set()
+    assert types - table.records.keys() - table.over.keys() - table.beside.keys() == set()
     allowed_categories = {
         "authentication", "configuration", "driver", "file", "host", "iam", "intrusion_detection", "network", "package",
         "process", "session",
@@ -469,3 +469,45 @@ def test_what_became_of_a_connect_by_its_result(
     assert found["event"]["outcome"] == outcome
     assert found.get("error", {}).get("code") == code
     assert "start" in found["event"]["type"]
+
+
+CONNECT = (
+    "arch=c000003e syscall=42 success=yes exit=0 a0=3 a1=7f a2=10 a3=0 items=0 ppid=1 pid=77 auid=1000 "
+    "uid=1000 gid=1000 euid=1000 suid=1000 fsuid=1000 egid=1000 sgid=1000 fsgid=1000 tty=pts0 ses=1 "
+    'comm="x" exe="/x"'
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        # SELinux in permissive mode, AppArmor in complain mode: the connect itself went on.
+        (1400, 'avc:  denied  { name_connect } for  pid=77 comm="x" dest=443 tclass=tcp_socket permissive=1'),
+        (1400, 'apparmor="ALLOWED" operation="connect" profile="/x" pid=77 comm="x" requested_mask="send"'),
+        (1503, 'apparmor="DENIED" operation="connect" profile="/x" pid=77 comm="x"'),
+        (1423, "domain=195ba459b blockers=net.connect_tcp daddr=203.0.113.9 dest=443"),
+        # Kernels with stacked security modules (Ubuntu) have this number for something else than IPE.
+        (1420, "subj_apparmor=unconfined"),
+        (1421, "obj_selinux=system_u:object_r:x:s0"),
+    ],
+)
+def test_a_second_opinion_does_not_hide_the_call(tmp_path: Path, kind: int, body: str) -> None:
+    made = context(tmp_path)
+    made.network.made(77, 3, 2, 1, 0)
+    stamp = b"audit(1700000000.123:9): "
+    records = [(kind, stamp + body.encode()), (1300, stamp + CONNECT.encode()),
+               (1306, stamp + b"saddr=020001BBCB0071090000000000000000")]  # fmt: skip
+    for items in (records, [records[1], records[0], records[2]]):
+        event = Event(b"1700000000.123:9", items)
+        found = document(event, made)
+        assert found["event"]["action"] == "connected-to"
+        assert found["event"]["type"] == ["connection", "start"]
+        assert found["event"]["category"][0] == "network"
+        assert ("process" in found["event"]["category"]) == (kind not in (1420, 1421))
+        assert found["auditdeck"]["connection"]["state"] == "established"
+
+
+def test_an_opinion_alone_has_its_own_meaning(tmp_path: Path) -> None:
+    stamp = b"audit(1700000000.123:9): "
+    event = Event(b"1700000000.123:9", [(1400, stamp + b'avc:  denied  { read } for  pid=77 comm="x" tclass=file')])
+    assert document(event, context(tmp_path))["event"]["action"] == "violated-selinux-policy"

@@ -30,6 +30,7 @@ from auditdeck.ecs.syscalls import Call, integer, read_call, read_uring
 
 ECS_VERSION = "9.0.0"
 SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE = 1300, 1302, 1304, 1306, 1307, 1309
+CONTEXTS = (1420, 1421)
 PROCTITLE, URINGOP = 1327, 1336
 READ = {SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE, PROCTITLE, URINGOP}
 
@@ -64,6 +65,15 @@ OUTCOMES = {
 
 
 T = TypeVar("T")
+
+
+def is_context(record: Record) -> bool:
+    """Whether a record lists labels of several security modules.
+
+    MAC_TASK_CONTEXTS and MAC_OBJ_CONTEXTS are 1420 and 1421 on kernels that stack them, where others have IPE_ACCESS
+    and IPE_CONFIG_CHANGE.
+    """
+    return record.kind in CONTEXTS and record.body.startswith((b"subj_", b"obj_"))
 
 
 class Parts(NamedTuple, Generic[T]):
@@ -118,7 +128,8 @@ class Records:
                     self.others.append((record.kind, found))
         self.call = self.read_call()
         self.main = self.call.fields if self.call else self.first_record()
-        self.meaning = meanings().of([record.kind for record in self.records], self.call.name if self.call else "")
+        kinds = [record.kind for record in self.records if not is_context(record)] or [self.records[0].kind]
+        self.meaning = meanings().of(kinds, self.call.name if self.call else "")
 
     def read_call(self) -> Call | None:
         if URINGOP in self.read:

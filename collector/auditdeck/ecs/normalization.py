@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Meanings:
     syscalls: dict[str, Meaning]
     records: dict[str, Meaning]
     over: dict[str, Meaning]
+    beside: dict[str, Meaning]
 
     def of(self, kinds: Sequence[int], syscall: str) -> Meaning:
         """The meaning of an event with records of these kinds and maybe a system call."""
@@ -43,8 +44,13 @@ class Meanings:
         for name in names:
             if name in self.over:
                 return self.over[name]
+        opinions = [self.beside[name] for name in names if name in self.beside]
         if syscall:
-            return self.syscalls.get(syscall) or Meaning(syscall, ("process",), ("info",))
+            meaning = self.syscalls.get(syscall) or Meaning(syscall, ("process",), ("info",))
+            more = [category for opinion in opinions for category in opinion.category]
+            return replace(meaning, category=tuple(dict.fromkeys([*meaning.category, *more]))) if more else meaning
+        if opinions:
+            return opinions[0]
         for name in names:
             if name in self.records:
                 return self.records[name]
@@ -53,7 +59,7 @@ class Meanings:
 
 @cache
 def meanings(file: Path = FILE) -> Meanings:
-    found = Meanings({}, {}, {})
+    found = Meanings({}, {}, {}, {})
     for action, entry in table(file).items():
         meaning = Meaning(
             action,
@@ -66,6 +72,7 @@ def meanings(file: Path = FILE) -> Meanings:
         found.syscalls.update(dict.fromkeys(words(entry, "syscalls"), meaning))
         found.records.update(dict.fromkeys(words(entry, "records"), meaning))
         found.over.update(dict.fromkeys(words(entry, "over"), meaning))
+        found.beside.update(dict.fromkeys(words(entry, "beside"), meaning))
     return found
 
 

@@ -31,6 +31,7 @@ from auditdeck.context.processes import TRUSTED
 from auditdeck.ecs.commands import command_part, title_part
 from auditdeck.ecs.context import Context
 from auditdeck.ecs.document import (
+    CONTEXTS,
     CWD,
     EXECVE,
     OF_CALL,
@@ -71,7 +72,7 @@ BIGGEST = 2048
 PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
 """The beginning of a SYSCALL record: nothing in it reaches over its end, as a quote would."""
 NOT_IN_TAIL = OF_CALL | {"ppid", "pid"}
-UNUSUAL = {SYSCALL, SOCKETCALL, URINGOP, USER_CMD}
+UNUSUAL = {SYSCALL, SOCKETCALL, URINGOP, USER_CMD, *CONTEXTS}
 """Records beside the call's that change what the call was, or are read together with others."""
 ONE = (EXECVE, PROCTITLE, SOCKADDR)
 TEXTS, NAMED, ADDRESS = (b"%d" % EXECVE, b"%d" % PROCTITLE), (b"%d" % PATH, b"%d" % CWD), b"%d" % SOCKADDR
