@@ -31,6 +31,7 @@ from auditdeck.context.first import FirstSeen
 from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context, live_context
+from auditdeck.ecs.first import FirstMarker
 from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError, KernelError, StoreError
 from auditdeck.eventlog.cursor import first_needed
@@ -134,6 +135,7 @@ class Pipeline:
         self.reported_at = time.monotonic()
         works = {"receive": self.receive, "decode": self.decode, "keep_house": self.keep_house}
         self.connections: ConnectionReader | None = None
+        self.marker: FirstMarker | None = None
         if self.tracepoint is not None:
             filters = make_filters(self.settings.filters, self.context.users)
             self.connections = ConnectionReader(
@@ -141,6 +143,7 @@ class Pipeline:
             )
             works["connections"] = self.connections.run
         else:
+            self.marker = FirstMarker(self.context.first) if self.context.first is not None else None
             logger.warning("connections come from audit's rules, not the tracepoint: %s", self.no_tracepoint)
         for name, work in works.items():
             thread = threading.Thread(target=self.guarded, args=(work,), name=name, daemon=True)
@@ -317,10 +320,12 @@ class Pipeline:
                 self.keep_damaged(event.items)
                 continue
             if line:
-                lines.append(line)
+                lines.append(line if self.marker is None else self.marker.marked(line))
             else:
                 self.counters.absorbed += 1
         self.keep(lines)
+        if self.marker is not None:
+            self.marker.seen.save()
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
         for event in events:
             if event.is_call:

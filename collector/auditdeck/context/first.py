@@ -22,6 +22,7 @@ class FirstSeen:
         self.path = path
         self.known: dict[str, set[str]] = {"executable": set(), "user": set(), "network": set()}
         self.new: list[str] = []
+        self.failed = False
         self.told = False
         if path.exists():
             for line in path.read_bytes().splitlines():

@@ -32,6 +32,7 @@ from auditdeck.context.users import UNSET
 from auditdeck.ecs.commands import cut
 from auditdeck.ecs.context import Context
 from auditdeck.ecs.document import ECS_VERSION
+from auditdeck.ecs.first import EGRESS, OWN, network_of
 from auditdeck.ecs.people import actor_of, groups_of, user_of
 from auditdeck.ecs.redaction import encoded
 from auditdeck.ecs.scripts import script_of_arguments
@@ -49,7 +50,6 @@ TYPES = {
     Phase.ENDED: ["connection", "end"],
 }
 ACTIONS = {Phase.WHOLE: "connected-to", Phase.BEGUN: "connected-to", Phase.ENDED: "disconnected-from"}
-OWN, EGRESS = b'"auditdeck":{', b'"direction":"egress"'
 PORTS = struct.Struct(">HH")
 IDENTITY = struct.Struct("=Q16xI")
 """Of an `Origin`: its process's start and id."""
@@ -178,8 +178,8 @@ class ConnectionEncoder:
         peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
         if EGRESS not in peer.network:
             return b""
-        network = ipaddress.ip_network((peer.packed, 24 if len(peer.packed) == 4 else 48), strict=False)
-        kinds = seen.of(process.executable if process else "", str(origin.uid), str(network))
+        network = network_of(str(ipaddress.ip_address(peer.packed)))
+        kinds = seen.of(process.executable if process else "", str(origin.uid), network)
         return b'"first":' + orjson.dumps(kinds) + b"," if kinds else b""
 
     def compile(self, c: Connection, phase: Phase, error: int, process: Process | None) -> Template:
