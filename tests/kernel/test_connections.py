@@ -336,3 +336,19 @@ def test_the_first_of_its_kind_is_marked_once(tmp_path: Path, far: Far) -> None:
     assert kinds.count("user") == 1
     assert len(kinds) == len(set(kinds)), "others may have used the executable and the network before"
     assert {document["auditdeck"]["connection"]["state"] for document in firsts} == {"established"}
+
+
+def test_the_fallback_marks_the_first_of_its_kind(tmp_path: Path, far: Far) -> None:
+    user = FIRST + 91
+    rules = scoped_rules(tmp_path / "test.rules", [user])
+    blocking = f"import socket; [socket.create_connection(({far.ipv4!r}, {OPEN})).close() for _ in range(5)]"
+    for _ in range(2):
+        with collector(tmp_path, "--rules", rules, source="audit") as running:
+            client(user, "threads", 3, far.ipv4, CLOSED)
+            as_user(user, PYTHON, "-c", blocking)
+            running.stop()
+    events = tmp_path / "events"
+    lines = [*b"".join(path.read_bytes() for path in events.glob("*.ndjson")).splitlines()]
+    lines += [*b"".join(gzip.decompress(path.read_bytes()) for path in events.glob("*.gz")).splitlines()]
+    found = [json.loads(line)["auditdeck"]["first"] for line in lines if b'"first":' in line]
+    assert sorted(kind for kinds in found for kind in kinds) == ["executable", "network", "user"]
