@@ -423,8 +423,8 @@ def test_every_system_call_and_record_type_has_a_meaning() -> None:
         "process", "session",
     }  # fmt: skip
     allowed_types = {
-        "access", "change", "connection", "creation", "deletion", "denied", "end", "error", "group", "info", "start",
-        "user",
+        "access", "allowed", "change", "connection", "creation", "deletion", "denied", "end", "error", "group", "info",
+        "start", "user",
     }  # fmt: skip
     for found in [*table.syscalls.values(), *table.records.values(), *table.over.values()]:
         assert set(found.category) <= allowed_categories, found

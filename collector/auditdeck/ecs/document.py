@@ -7,7 +7,7 @@ order in which they are put together. `ecs.template` does the same with parts th
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,13 +24,13 @@ from auditdeck.ecs.normalization import Meaning, meanings
 from auditdeck.ecs.part import Part, Whole, together
 from auditdeck.ecs.paths import files_part
 from auditdeck.ecs.people import tags_of, who_part
+from auditdeck.ecs.policy import Opinion, opinion_of, told_kind
 from auditdeck.ecs.sockets import address_of, address_part
 from auditdeck.ecs.surroundings import Asking, process_part
 from auditdeck.ecs.syscalls import Call, integer, read_call, read_uring
 
 ECS_VERSION = "9.0.0"
 SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE = 1300, 1302, 1304, 1306, 1307, 1309
-CONTEXTS = (1420, 1421)
 PROCTITLE, URINGOP = 1327, 1336
 READ = {SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE, PROCTITLE, URINGOP}
 
@@ -65,15 +65,6 @@ OUTCOMES = {
 
 
 T = TypeVar("T")
-
-
-def is_context(record: Record) -> bool:
-    """Whether a record lists labels of several security modules.
-
-    MAC_TASK_CONTEXTS and MAC_OBJ_CONTEXTS are 1420 and 1421 on kernels that stack them, where others have IPE_ACCESS
-    and IPE_CONFIG_CHANGE.
-    """
-    return record.kind in CONTEXTS and record.body.startswith((b"subj_", b"obj_"))
 
 
 class Parts(NamedTuple, Generic[T]):
@@ -120,16 +111,18 @@ class Records:
         self.records = event.records
         self.read: dict[int, list[dict[str, str]]] = {}
         self.others: list[tuple[int, dict[str, str]]] = []
-        for record in self.records:
-            if record.kind not in (EXECVE, PROCTITLE):
+        kinds = [told_kind(record.kind, record.body) for record in self.records]
+        for kind, record in zip(kinds, self.records, strict=True):
+            if kind not in (EXECVE, PROCTITLE):
                 found = fields(record.body)
                 self.read.setdefault(record.kind, []).append(found)
-                if record.kind not in READ:
-                    self.others.append((record.kind, found))
+                if kind not in READ:
+                    self.others.append((kind, found))
         self.call = self.read_call()
         self.main = self.call.fields if self.call else self.first_record()
-        kinds = [record.kind for record in self.records if not is_context(record)] or [self.records[0].kind]
-        self.meaning = meanings().of(kinds, self.call.name if self.call else "")
+        self.first = kinds[0]
+        self.opinion = opinion_of(self.others)
+        self.meaning = meaning_of(kinds, self.call, self.opinion)
 
     def read_call(self) -> Call | None:
         if URINGOP in self.read:
@@ -178,11 +171,11 @@ class Records:
         return Parts(
             stamp=stamp_part(timestamp(event.stamp), event.stamp.decode(), serial(event.stamp)),
             process=process_part(pid, parent, context, unnamed=calls and "exe" not in main),
-            kind=kind_part(self.records[0].kind, host, complete=event.complete),
+            kind=kind_part(self.first, host, complete=event.complete),
             who=who_part(main, self.names(), users, groups=context.groups),
             other=other_part(main) if call else {},
             data=data_part(self.others, keyed=calls and "key" in main),
-            meaning=meaning_part(meaning, main),
+            meaning=meaning_part(meaning, main, self.others, self.opinion, of_call=calls),
             call=call_part(call, users) if call else source_part(main.get("addr", "")),
             command=command_part(self.bodies(EXECVE), context.arguments_limit),
             title=title_part(next(iter(self.bodies(PROCTITLE)), b"")),
@@ -217,21 +210,43 @@ def kind_part(first: int, host: Part, *, complete: bool) -> Part:
     }
 
 
-def meaning_part(meaning: Meaning, fields: dict[str, str]) -> Part:
-    """What was done, to what, and with what result; `fields` are those of the record that says so."""
+def meaning_of(kinds: Sequence[int], call: Call | None, opinion: Opinion | None) -> Meaning:
+    """Of records of these types; what a security module says is the meaning of a record without a call alone."""
+    if call is None and opinion is not None:
+        return meanings().actions[opinion.action]
+    return meanings().of(kinds, call.name if call else "")
+
+
+def meaning_part(
+    meaning: Meaning,
+    fields: dict[str, str],
+    others: Sequence[tuple[int, dict[str, str]]] = (),
+    opinion: Opinion | None = None,
+    *,
+    of_call: bool = True,
+) -> Part:
+    """What was done, to what, and with what result; `fields` are those of the call or of the first record, `others` the
+    records beside it, and `opinion` what of them a security module said."""
     outcome = OUTCOMES.get(fields.get("success", fields.get("res", fields.get("result", ""))), "unknown")
+    part: Part = {}
+    if opinion is not None:
+        if not of_call:
+            outcome = opinion.outcome
+        shown = Whole(module=opinion.module, decision=opinion.decision, enforced=opinion.enforced)
+        part["auditdeck"] = {"policy": shown}
     thing = {"type": meaning.object} if meaning.object else {}
-    if meaning.object != "socket" and (name := next((fields[name] for name in meaning.primary if name in fields), "")):
-        thing["primary"] = name
-    return {
-        "event": {
-            "action": meaning.action,
-            "category": list(meaning.category),
-            "type": list(meaning.type),
-            "outcome": outcome,
-        },
-        "auditd": {"result": {"failure": "fail"}.get(outcome, outcome), "summary": {"object": thing}},
+    if meaning.object != "socket":
+        named = (fields, *[found for _, found in others])
+        name = next((read[name] for name in meaning.primary for read in named if name in read), "")
+        thing |= {"primary": name} if name else {}
+    part["event"] = {
+        "action": meaning.action,
+        "category": list(meaning.category),
+        "type": list(meaning.type),
+        "outcome": outcome,
     }
+    result = {"failure": "fail"}.get(outcome, outcome)
+    return part | {"auditd": {"result": result, "summary": {"object": thing}}}
 
 
 def call_part(call: Call, users: Users) -> Part:

@@ -37,6 +37,7 @@ class Meanings:
     records: dict[str, Meaning]
     over: dict[str, Meaning]
     beside: dict[str, Meaning]
+    actions: dict[str, Meaning]
 
     def of(self, kinds: Sequence[int], syscall: str) -> Meaning:
         """The meaning of an event with records of these kinds and maybe a system call."""
@@ -59,7 +60,7 @@ class Meanings:
 
 @cache
 def meanings(file: Path = FILE) -> Meanings:
-    found = Meanings({}, {}, {}, {})
+    found = Meanings({}, {}, {}, {}, {})
     for action, entry in table(file).items():
         meaning = Meaning(
             action,
@@ -69,6 +70,7 @@ def meanings(file: Path = FILE) -> Meanings:
             words(entry, "primary"),
             entry.get("path", ""),
         )
+        found.actions[action] = meaning
         found.syscalls.update(dict.fromkeys(words(entry, "syscalls"), meaning))
         found.records.update(dict.fromkeys(words(entry, "records"), meaning))
         found.over.update(dict.fromkeys(words(entry, "over"), meaning))

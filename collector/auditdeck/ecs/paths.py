@@ -44,6 +44,8 @@ def files_part(
     main = main_path(described, preference) if preference is not None else None
     if main is not None:
         part["file"] = file = file_of(main, cwd)
+        if preference == "" and main.get("nametype") == "CREATE":
+            part["event"] = {"type": ["access", "creation"]}
         if file["path"]:
             auditd["summary"] = {"object": {"primary": file["path"]}}
     if scripts and (script := script_of(paths, cwd)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from auditdeck.context.users import UNSET, Users
@@ -47,8 +48,10 @@ def target_of(fields: dict[str, str], names: dict[str, str], users: Users) -> di
 
 
 def program_of(fields: dict[str, str]) -> dict[str, str]:
-    """process.name and process.executable."""
-    return {target: fields[source] for source, target in (("comm", "name"), ("exe", "executable")) if source in fields}
+    """process.name, by its program's where the record has none, and process.executable."""
+    executable = fields.get("exe", "")
+    program = {"name": fields.get("comm", "") or posixpath.basename(executable), "executable": executable}
+    return {name: value for name, value in program.items() if value}
 
 
 def tags_of(fields: dict[str, str]) -> list[str]:

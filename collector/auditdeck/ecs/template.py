@@ -31,7 +31,6 @@ from auditdeck.context.processes import TRUSTED
 from auditdeck.ecs.commands import command_part, title_part
 from auditdeck.ecs.context import Context
 from auditdeck.ecs.document import (
-    CONTEXTS,
     CWD,
     EXECVE,
     OF_CALL,
@@ -59,6 +58,7 @@ from auditdeck.ecs.normalization import Meaning, meanings
 from auditdeck.ecs.part import Part, add, together
 from auditdeck.ecs.paths import files_part
 from auditdeck.ecs.people import tags_of, who_part
+from auditdeck.ecs.policy import opinion_of, told
 from auditdeck.ecs.redaction import USER_CMD
 from auditdeck.ecs.sockets import address_of, address_part
 from auditdeck.ecs.surroundings import NOTHING, Answers, Asking, process_part
@@ -72,7 +72,7 @@ BIGGEST = 2048
 PLAIN_WORDS = re.compile(rb"[ !#-&(-\[\]-z|-~]*")
 """The beginning of a SYSCALL record: nothing in it reaches over its end, as a quote would."""
 NOT_IN_TAIL = OF_CALL | {"ppid", "pid"}
-UNUSUAL = {SYSCALL, SOCKETCALL, URINGOP, USER_CMD, *CONTEXTS}
+UNUSUAL = {SYSCALL, SOCKETCALL, URINGOP, USER_CMD}
 """Records beside the call's that change what the call was, or are read together with others."""
 ONE = (EXECVE, PROCTITLE, SOCKADDR)
 TEXTS, NAMED, ADDRESS = (b"%d" % EXECVE, b"%d" % PROCTITLE), (b"%d" % PATH, b"%d" % CWD), b"%d" % SOCKADDR
@@ -189,7 +189,8 @@ class Base:
 
     head: Head
     tail: Tail
-    meaning: Piece
+    meaning: Meaning
+    said: Piece
     asking: Asking
     socket: bool
     preference: str | None
@@ -391,12 +392,12 @@ class Encoder:
         if not arguments:
             return None
         first, *lines = text.split(b"\n")
-        key = first + b"".join([line[:4] for line in lines])
+        key = first + b"".join([told(line) for line in lines])
         base = self.bases.get(key) or self.read_base(key, first, lines, arguments)
         if base is None or ENRICHMENT in text:
             return None
         command = title = files = address = self.nothing
-        data, asking, hidden = self.nothing, base.asking, False
+        data, asking, hidden, meaning = self.nothing, base.asking, False, base.said
         named: list[bytes] = []
         others: list[bytes] = []
         for line in lines:
@@ -417,13 +418,17 @@ class Encoder:
         if named:
             files = self.paths(named, base)
         if others:
-            found = [(int(line[:4]), fields(line[5:])) for line in others]
+            found = [(int(told(line)), fields(line[5:])) for line in others]
+            opinion = opinion_of(found)
+            if opinion is not None or base.meaning.primary:
+                main = base.head.call.fields | base.tail.fields
+                meaning = self.piece(meaning_part(base.meaning, main, found, opinion))
             data = self.piece(data_part(found, keyed="key" in base.tail.fields))
         original = self.read_original(first, lines) if self.original else None
         values = bool(base.head.fixed) or base.head.shown
         shape = Shape(
             base.head,
-            (base.tail.who, data, base.meaning, command, title, files, address),
+            (base.tail.who, data, meaning, command, title, files, address),
             asking if asking.needed else None,
             original,
             values,
@@ -439,7 +444,7 @@ class Encoder:
         end = first.find(b" auid=", first.find(ITEMS))
         head = self.heads.get(first[:end]) or self.read_head(first[:end], arguments)
         tail = self.tails.get(first[end:]) or self.read_tail(first[end:])
-        kinds = [SYSCALL, *[int(line[:4]) for line in lines]]
+        kinds = [SYSCALL, *[int(told(line)) for line in lines]]
         if (
             head is None
             or tail is None
@@ -452,6 +457,7 @@ class Encoder:
         base = Base(
             head,
             tail,
+            meaning,
             said,
             Asking(context, head.call, None, tail.fields["exe"], tags, executed and context.executions is not None),
             meaning.object == "socket",
