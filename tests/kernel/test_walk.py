@@ -16,11 +16,36 @@ FIRST, SECOND = 64101, 64102
 CLOSED = 9
 
 
+ONLY_THESE = f"""
+filters:
+  - {{user: "{FIRST}", keep: true}}
+  - {{user: "{SECOND}", keep: true}}
+  - {{executable: "."}}
+"""
+
+
+def test_audit_alone_counts_no_connection_that_it_did_not_see_established(tmp_path: Path, away: Outside) -> None:
+    """The fallback: what does not block and is gone a moment later stays unresolved."""
+    program = traffic("browser")
+    rules = scoped_rules(tmp_path / "test.rules", [FIRST])
+    with collector(tmp_path / "data", "--rules", rules, source="audit") as running:
+        as_user(FIRST, program, "blocking", "200", away.ipv4, str(PORT))
+        as_user(FIRST, program, "nonblocking", "150", away.ipv6, str(PORT))
+        as_user(FIRST, program, "blocking", "70", away.ipv4, str(CLOSED))
+        running.stop()
+    totals = report(tmp_path / "data")["outbound_tcp"]
+    assert totals["connections"] >= 200
+    assert totals["connections"] + totals["unresolved"] == 350
+    assert totals["failed_by"] == {"refused": 70, "unanswered": 0, "unreachable": 0}
+
+
 def test_every_number_of_a_known_mix(tmp_path: Path, away: Outside) -> None:
     first, second, third = traffic("browser"), traffic("fetcher"), narrow() or traffic("mailer")
     rules = scoped_rules(tmp_path / "test.rules", [FIRST, SECOND])
     mapped = f"::ffff:{away.ipv4}"
-    with collector(tmp_path / "data", "--rules", rules) as running:
+    settings = tmp_path / "auditdeck.yaml"
+    settings.write_text(ONLY_THESE)
+    with collector(tmp_path / "data", "--rules", rules, "-c", settings, source="tracepoint") as running:
         as_user(FIRST, first, "blocking", "200", away.ipv4, str(PORT))
         as_user(FIRST, first, "nonblocking", "150", away.ipv6, str(PORT))
         as_user(SECOND, first, "blocking", "50", mapped, str(PORT))

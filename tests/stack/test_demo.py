@@ -16,6 +16,8 @@ from tests.support.stack import TOP, Stack
 pytestmark = [pytest.mark.docker, pytest.mark.kernel, pytest.mark.timeout(600)]
 
 # What is 0 while all is well, and is shown as that.
+ONLY_FROM_AUDIT = {"outbound-not-counted"}
+"""What is there where connections come from audit: in progress when last seen, or of unknown transport."""
 MAY_BE_ZERO = {
     "outbound-lost", "outbound-unknown", "health-lost", "health-gaps", "health-dropped", "health-dead", "health-behind",
     "health-backlog", "health-losses",
@@ -47,5 +49,7 @@ def test_no_panel_is_empty(after: Stack, panel: Panel) -> None:
     until = datetime.now(UTC) + timedelta(minutes=1)
     rows = by_elasticsearch(search, panel, until - timedelta(days=7), until)
     values = [value for row in rows.values() for value in row.values() if value is not None]
+    if panel.name in ONLY_FROM_AUDIT:
+        return
     assert values, "there is something to show"
     assert any(values) or panel.name in MAY_BE_ZERO, rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from auditdeck.errors import StoreError
 from auditdeck.eventlog.cursor import Cursor, first_needed
 from auditdeck.eventlog.reader import Position, Reader
 from auditdeck.eventlog.retention import expire
-from auditdeck.eventlog.segment import segments
+from auditdeck.eventlog.segment import segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 
 
@@ -125,3 +126,40 @@ def test_a_reader_goes_on_behind_what_was_deleted(tmp_path: Path) -> None:
     with Reader(tmp_path, Position(1, 40)) as reader:
         assert reader.read() == lines(100, 200)
         assert reader.position.segment == 2
+
+
+def test_a_damaged_segment_is_passed_over_and_the_rest_is_read(tmp_path: Path) -> None:
+    """One bit: outputs went on asking for it for ever."""
+    for damage in (100, 300, 2000):
+        folder = tmp_path / str(damage)
+        with Writer(folder) as writer:
+            for number in range(3):
+                chance = random.Random(number)
+                writer.append([b'{"n":%d,"x":"%x"}' % (number, chance.getrandbits(400)) for _ in range(400)])
+                compress(folder, writer.rotate())
+        path = segment_path(folder, 2).with_suffix(".ndjson.gz")
+        data = bytearray(path.read_bytes())
+        data[damage] ^= 4
+        path.write_bytes(data)
+        with Reader(folder) as reader:
+            found = []
+            while lines := reader.read():
+                found += lines
+        assert found[:400] == [line for line in found if line.startswith(b'{"n":0')]
+        assert len([line for line in found if line.startswith(b'{"n":2')]) == 400
+        assert reader.damaged == 1
+        assert expire(folder, max_size=1, max_age=0, keep_from=1)[0] == 3
+
+
+def test_a_cursor_behind_the_end_after_a_power_cut(tmp_path: Path) -> None:
+    with Writer(tmp_path / "events") as writer:
+        writer.append([b'{"n":1}', b'{"n":2}', b'{"n":3}'])
+    segment = segment_path(tmp_path / "events", 1)
+    with Reader(tmp_path / "events") as reader:
+        reader.read()
+        cursor = Cursor(tmp_path, "x")
+        cursor.save(reader.position)
+    os.truncate(segment, 8)
+    with Writer(tmp_path / "events") as writer, Reader(tmp_path / "events", Cursor(tmp_path, "x").position) as reader:
+        writer.append([b'{"n":4}'])
+        assert reader.read() == [b'{"n":1}', b'{"n":4}']

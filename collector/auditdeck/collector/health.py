@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from auditdeck import __version__
 from auditdeck.audit.assembler import Counts
 
 HEALTH_INTERVAL = 60.0
@@ -61,8 +62,8 @@ def changes(now: Counters, before: Counters) -> dict[str, float]:
     return values
 
 
-def health_document(host: dict[str, Any], counts: dict[str, float], interval: float) -> bytes:
-    """A line of the event log about the collector itself; `interval` in seconds."""
+def health_document(host: dict[str, Any], counts: dict[str, float], interval: float, source: str = "audit") -> bytes:
+    """A line of the event log about the collector itself: `interval` in seconds, `source` of its connections."""
     now = time.time()
     document = {
         "@timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}.{int(now * 1000) % 1000:03d}Z",
@@ -77,7 +78,9 @@ def health_document(host: dict[str, Any], counts: dict[str, float], interval: fl
             "type": ["info"],
         },
         "host": host,
-        "auditdeck": {"health": {**counts, "interval": round(interval, 3)}},
+        "auditdeck": {
+            "health": {**counts, "interval": round(interval, 3), "source": source, "version": __version__},
+        },
     }
     return orjson.dumps(document)
 

@@ -395,7 +395,8 @@ class Pipeline:
         """What happened since the last report, or the start."""
         now, moment = replace(self.counters), time.monotonic()
         counts = changes(now, self.reported)
-        self.writer.append([health_document(self.context.host.document(), counts, moment - self.reported_at)])
+        interval = moment - self.reported_at
+        self.writer.append([health_document(self.context.host.document(), counts, interval, self.source)])
         self.reported, self.reported_at = now, moment
         self.counters.lag = 0.0
 

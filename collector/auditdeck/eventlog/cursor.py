@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import orjson
 
 from auditdeck.eventlog.reader import Position
+from auditdeck.eventlog.segment import segment_path
 
 CURSORS = "cursors"
 
@@ -17,12 +19,22 @@ class Cursor:
 
     def __init__(self, data_dir: Path, name: str) -> None:
         self.path = data_dir / CURSORS / f"{name}.json"
+        self.events = data_dir / "events"
         self.position = read_position(self.path)
 
     def save(self, position: Position) -> None:
-        """Replaces the file as a whole, so that a crash leaves the old position or the new one."""
+        """Replaces the file as a whole, so that a crash leaves the old position or the new one.
+
+        What was read is synced before: after a power cut no cursor is ahead of its log.
+        """
         if position == self.position:
             return
+        with contextlib.suppress(FileNotFoundError):
+            segment = os.open(segment_path(self.events, position.segment), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(segment)
+            finally:
+                os.close(segment)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self.path.with_suffix(".partial")
         with open(partial, "wb") as file:

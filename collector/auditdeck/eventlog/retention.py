@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 from isal import igzip
+
+from auditdeck.eventlog.segment import DAMAGED
 
 FILE = re.compile(r"(\d{10})\.(ndjson\.gz|parquet)\Z")
 
@@ -43,8 +46,9 @@ def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None
 
 
 def lines_in(segment: Path) -> int:
+    """As far as it can be read."""
     count = 0
-    with igzip.open(segment, "rb") as lines:
+    with igzip.open(segment, "rb") as lines, contextlib.suppress(*DAMAGED):
         while block := lines.read(1 << 20):
             count += block.count(b"\n")
     return count

@@ -12,6 +12,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from isal import isal_zlib
+
+ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, ISAL_ERROR)
+"""What reading a compressed segment raises whose bytes have changed."""
 NAME = re.compile(r"(\d{10})\.ndjson(\.gz)?\Z")
 
 
