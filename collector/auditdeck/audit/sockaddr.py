@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditdeck.audit.fields import text
 from auditdeck.audit.tables.families import FAMILIES
@@ -13,8 +13,7 @@ from auditdeck.audit.tables.families import FAMILIES
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK = 1, 2, 10, 16, 17, 40
 
 
-@dataclass(frozen=True, slots=True)
-class SocketAddress:
+class SocketAddress(NamedTuple):
     """`ip` is text in its shortest form, an IPv4-mapped IPv6 address as IPv4; `path` that of a unix socket,
     abstract names with a leading '@'; `detail` whatever else the family has."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 from auditdeck.audit import sockaddr
+from auditdeck.audit.fields import HEX, fields
 from auditdeck.audit.sockaddr import SocketAddress
 from auditdeck.connections.state import state_of_result
 from auditdeck.context.addresses import OwnAddresses
@@ -16,15 +17,22 @@ INCOMING = {"accept", "accept4", "recvfrom", "recvmsg", "recvmmsg", "recv"}
 OUTGOING = {"connect", "sendto", "sendmsg", "sendmmsg", "send"}
 
 
-def address_of(fields: dict[str, str] | None) -> SocketAddress | None:
+def address_of(found: dict[str, str] | None) -> SocketAddress | None:
     """Of a SOCKADDR record."""
-    if fields is None or "saddr" not in fields:
+    if found is None or "saddr" not in found:
         return None
     try:
-        raw = bytes.fromhex(fields["saddr"])
+        raw = bytes.fromhex(found["saddr"])
     except ValueError:
         raw = b""
     return sockaddr.parse(raw)
+
+
+def address_in(body: bytes) -> SocketAddress | None:
+    """Of the body of a SOCKADDR record."""
+    if body.startswith(b"saddr=") and HEX.match(body, 6):
+        return sockaddr.parse(bytes.fromhex(body[6:].decode()))
+    return address_of(fields(body))
 
 
 def address_part(address: SocketAddress | None, call: str, addresses: OwnAddresses, *, is_object: bool) -> Part:

@@ -60,7 +60,7 @@ from auditdeck.ecs.paths import files_part
 from auditdeck.ecs.people import tags_of, who_part
 from auditdeck.ecs.policy import opinion_of, told
 from auditdeck.ecs.redaction import USER_CMD
-from auditdeck.ecs.sockets import address_of, address_part
+from auditdeck.ecs.sockets import address_in, address_part
 from auditdeck.ecs.surroundings import NOTHING, Answers, Asking, process_part
 from auditdeck.ecs.syscalls import Call, read_call
 
@@ -392,7 +392,7 @@ class Encoder:
         if not arguments:
             return None
         first, *lines = text.split(b"\n")
-        key = first + b"".join([told(line) for line in lines])
+        key = first + b"".join([told(line) for line in lines] if b"\n142" in text else [line[:4] for line in lines])
         base = self.bases.get(key) or self.read_base(key, first, lines, arguments)
         if base is None or ENRICHMENT in text:
             return None
@@ -539,7 +539,7 @@ class Encoder:
         key = (line, call.name, base.socket)
         known = self.addresses.get(key)
         if known is None:
-            address = address_of(fields(line[5:]))
+            address = address_in(line[5:])
             part = address_part(address, call.name, self.context.network.addresses, is_object=base.socket)
             to = (address.ip, address.port or 0) if address and address.ip else None
             known = self.addresses.keep(key, (self.piece(part), to))
