@@ -6,8 +6,7 @@ of the same parts and in the same order as the plain one, with marks where those
 marks, and for each further event the pieces are joined with the values between them. The parts of a shape that is new
 are remembered by the records that they were made of: a user, a destination, a title seldom comes alone.
 
-A mark is a byte that JSON never has (NUL; in strings it is written as an escape), so no text of an event can be taken
-for one. What a part depends on besides its bytes are users and addresses: when those change (`Context.generation`),
+What a part depends on besides its bytes are users and addresses: when those change (`Context.generation`),
 everything is forgotten. Events of unusual forms go the plain way, with which the tests compare the others.
 """
 
@@ -15,10 +14,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
-from operator import itemgetter
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -54,8 +52,25 @@ from auditdeck.ecs.document import (
     stamp_part,
     timestamp,
 )
+from auditdeck.ecs.frame import (
+    ARGUMENT_MARKS,
+    GIVEN,
+    NO_VALUES,
+    Form,
+    Frame,
+    Names,
+    Piece,
+    Runs,
+    Skeleton,
+    escaped,
+    form_of,
+    make_frame,
+    mark,
+    take_apart,
+    values_of,
+)
 from auditdeck.ecs.normalization import Meaning, meanings
-from auditdeck.ecs.part import Part, add, together
+from auditdeck.ecs.part import Part, add
 from auditdeck.ecs.paths import files_part
 from auditdeck.ecs.people import tags_of, who_part
 from auditdeck.ecs.policy import opinion_of, told
@@ -78,75 +93,8 @@ ONE = (EXECVE, PROCTITLE, SOCKADDR)
 TEXTS, NAMED, ADDRESS = (b"%d" % EXECVE, b"%d" % PROCTITLE), (b"%d" % PATH, b"%d" % CWD), b"%d" % SOCKADDR
 STAMP = b"\x1f"
 """Stands for the stamp in a remembered event.original; texts with that byte go the plain way."""
-GIVEN = ("time", "moment", "serial", "original", "a0", "a1", "a2", "a3")
-"""Names of marks, in the order in which their values are given for each event."""
-
-
-NO_VALUES = (b"", b"", b"", b"")
-
-
-def mark(name: object, around: str = "") -> orjson.Fragment:
-    return orjson.Fragment(f"{around}\0{name}\0{around}".encode())
-
-
-ARGUMENT_MARKS = tuple([mark(f"a{place}", '"') for place in range(4)])
 STAMP_PART = stamp_part(mark("time", '"'), orjson.Fragment(b'"\0moment\0\0serial\0"'), mark("serial"))
 ORIGINAL_PART = original_part(mark("original", '"'))
-
-
-Names = tuple[str | tuple[str] | tuple[str, orjson.Fragment] | None, ...]
-UP = None
-
-
-@dataclass(slots=True, eq=False)
-class Skeleton:
-    """The names of a part, without its values: which of them there are decides about commas.
-
-    That of an object is a tuple, the names in it and UP follow; a pair has a mark for its value.
-    """
-
-    names: Names
-
-
-@dataclass(slots=True)
-class Piece:
-    """A part: its skeleton, and its values as JSON."""
-
-    skeleton: Skeleton
-    values: tuple[bytes, ...]
-
-
-@dataclass(slots=True)
-class Frame:
-    """The document of all events whose parts have the same skeletons, as JSON in pieces.
-
-    Every other piece is to be filled; `places` are where its value is among all: those that are given for each event,
-    those of the process, and those of the other parts, which begin at `known`. `pick` takes them all.
-    """
-
-    pieces: list[bytes]
-    places: tuple[int, ...]
-    pick: Callable[[Any], Any]
-    known: int
-
-
-@dataclass(slots=True, eq=False)
-class Runs:
-    """Pieces of a form that are the same for all events of a process: formats, and what takes their values of its."""
-
-    runs: tuple[tuple[bytes, Callable[[Any], Any]], ...]
-
-    def fill(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        return tuple([run % pick(values) for run, pick in self.runs])
-
-
-@dataclass(slots=True)
-class Form:
-    """A frame filled as far as a shape and the kind of its process say. Every other piece is filled for each event."""
-
-    pieces: list[bytes]
-    pick: Callable[[Any], Any]
-    runs: Runs
 
 
 Process = tuple[int, int, float, Skeleton, tuple[bytes, ...], dict[Runs, tuple[bytes, ...]]]
@@ -314,7 +262,8 @@ class Encoder:
                 shape.again = True
                 frame.pieces[1::2] = frame.pick(given + (values or NO_VALUES) + all_known)
                 return b"".join(frame.pieces)
-            form = shape.forms.keep(key, self.form(frame, all_known, len(GIVEN) if values else len(GIVEN) - 4))
+            first = len(GIVEN) if values else len(GIVEN) - 4
+            form = shape.forms.keep(key, form_of(frame, all_known, first, self.runs))
         runs = done.get(form.runs)
         if runs is None:
             runs = done[form.runs] = form.runs.fill(known)
@@ -357,35 +306,6 @@ class Encoder:
         key = tuple([piece.skeleton for piece in parts])
         frame = self.frames.get(key) or self.frames.keep(key, make_frame(parts))
         return frame, tuple(chain.from_iterable([piece.values for piece in parts]))
-
-    def form(self, frame: Frame, values: tuple[bytes, ...], first: int) -> Form:
-        """Of a frame and the values that its parts have; `first` is where runs begin in what is given."""
-        pieces: list[bytes] = []
-        places: list[int] = []
-        runs: list[tuple[bytes, tuple[int, ...]]] = []
-        rest, *cut = frame.pieces[::2]
-        for place, following in zip(frame.places, cut, strict=True):
-            number = place - len(GIVEN)
-            if place >= frame.known:
-                rest += values[number] + following
-                continue
-            if number < 0:
-                pieces += (rest, b"")
-                places.append(place)
-            elif places and places[-1] >= first:
-                run, taken = runs.pop()
-                runs.append((run + rest.replace(b"%", b"%%") + b"%b", (*taken, number)))
-            else:
-                pieces += (rest, b"")
-                places.append(first + len(runs))
-                runs.append((b"%b", (number,)))
-            rest = following
-        pieces.append(rest)
-        key = tuple(runs)
-        made = self.runs.get(key)
-        if made is None:
-            made = self.runs.keep(key, Runs(tuple([(run, itemgetter(*taken)) for run, taken in runs])))
-        return Form(pieces, itemgetter(*places), made)
 
     def read(self, text: bytes, arguments: bytes) -> Shape | None:
         """None for a shape that is left to the plain way."""
@@ -576,52 +496,5 @@ class Encoder:
         return pid, parent, self.now + TRUSTED, piece.skeleton, piece.values, {}
 
 
-def take_apart(part: Part, names: list[Any], values: list[bytes]) -> None:
-    for name, value in part.items():
-        if type(value) is dict:
-            names.append((name,))
-            take_apart(value, names, values)
-            names.append(UP)
-        elif type(value) is orjson.Fragment:
-            names.append((name, value))
-        else:
-            names.append(name)
-            values.append(orjson.dumps(value))
-
-
-def with_marks(names: Iterator[Any], numbers: Iterator[int]) -> Part:
-    """A part of these names, with marks for its values."""
-    part: Part = {}
-    for name in names:
-        if name is UP:
-            break
-        if type(name) is str:
-            part[name] = mark(next(numbers))
-        else:
-            part[name[0]] = name[1] if len(name) > 1 else with_marks(names, numbers)
-    return part
-
-
-def make_frame(parts: Parts[Piece]) -> Frame:
-    numbers = count(len(GIVEN))
-    marked = together([with_marks(iter(piece.skeleton.names), numbers) for piece in parts])
-    rest, *cut = orjson.dumps(marked).split(b"\0")
-    places = [int(name) if name.isdigit() else GIVEN.index(name.decode()) for name in cut[::2]]
-    pieces = [rest]
-    for following in cut[1::2]:
-        pieces += (b"", following)
-    return Frame(pieces, tuple(places), itemgetter(*places), len(GIVEN) + len(parts.process.values))
-
-
-def values_of(arguments: bytes) -> tuple[bytes, ...]:
-    """Of ` a0=… a1=… a2=… a3=…`."""
-    return tuple([argument[3:] for argument in arguments[1:].split(b" ")])
-
-
 def start_of(kind: int) -> bytes:
     return original_head(kind, STAMP.decode()).encode()
-
-
-def escaped(body: bytes) -> bytes:
-    """As the inside of a JSON string."""
-    return orjson.dumps(body.decode("utf-8", "backslashreplace"))[1:-1]
