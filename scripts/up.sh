@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Brings the stack up and says where it is. STACK=official|stand-in|auto decides about the images (scripts/images.sh).
+# Brings the stack up and says where it is. STACK=official|stand-in decides about the images (scripts/images.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-stack=${STACK:-auto}
+stack=${STACK:-official}
 folder=.stack
 mkdir -p "$folder"
 
@@ -20,8 +20,8 @@ else
     : >"$folder/images.env"
 fi
 if grep -q stand-in "$folder/images.env"; then
-    echo "up: the official images cannot be pulled from here, so stand-ins take their place: a real Elasticsearch that" >&2
-    echo "    never carries out lifecycle policies, and a Kibana that shows nothing. Name your own images in .env." >&2
+    echo "up: with stand-ins: a real Elasticsearch that never carries out lifecycle policies, and a Kibana that shows" >&2
+    echo "    nothing. Name your own images in .env." >&2
 fi
 # Where a proxy re-signs TLS, pip is told so by a variable; the build of the image then needs the same certificates.
 export BUILD_CA=${BUILD_CA:-$(setting BUILD_CA "${PIP_CERT:-/dev/null}")}

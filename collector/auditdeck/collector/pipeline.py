@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from auditdeck.audit.record import Payload
 from auditdeck.audit.rules.defaults import default_rules, load_defaults
 from auditdeck.audit.rules.files import Statement, parse_line
 from auditdeck.collector.connections import KEYS, ConnectionReader, open_tracepoint
+from auditdeck.collector.damaged import DamagedLog
 from auditdeck.collector.filters import make_filters
 from auditdeck.collector.health import HEALTH_INTERVAL, Counters, changes, health_document, write_status
 from auditdeck.collector.session import Mode, Session
@@ -126,6 +126,7 @@ class Pipeline:
             raise
         self.context = self.make_context()
         self.context.network.told = self.tracepoint is not None
+        self.damaged_log = DamagedLog(self.data_dir / "damaged.log", self.context.redactor)
         self.assembler = Assembler(title_ends=self.without_eoe, counts=self.counters)
         documents = self.settings.documents
         original = documents.original or self.settings.outputs.needs_original
@@ -279,17 +280,7 @@ class Pipeline:
 
     def keep_damaged(self, items: list[Payload]) -> None:
         self.counters.damaged += len(items)
-        lines = [f"{time.time():.3f} type={kind} ".encode() + self.redacted(kind, raw) + b"\n" for kind, raw in items]
-        self.attempt("keep damaged records", lambda: append_private(self.data_dir / "damaged.log", lines))
-
-    def redacted(self, kind: int, payload: bytes) -> bytes:
-        try:
-            shown = self.context.redactor.record(kind, payload)
-        except Exception:
-            logger.exception("a damaged record of type %s could not be searched for secrets", kind)
-            return b"(%d bytes left out)" % len(payload)
-        self.context.redactor.count += shown is not payload
-        return shown
+        self.attempt("keep damaged records", lambda: self.damaged_log.append(items))
 
     def attempt(self, what: str, work: Callable[[], None]) -> bool:
         """What the disk may refuse: said once, tried again the next time, and never the end of a thread."""
@@ -499,10 +490,3 @@ class Pipeline:
             self.received += capture.count
             self.queue.put((batch, capture.count))
         self.ask_kernel()
-
-
-def append_private(path: Path, lines: list[bytes]) -> None:
-    """To a file that only its owner can read, from its first byte on."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "ab") as file:
-        file.writelines(lines)

@@ -1,4 +1,4 @@
-"""What an event means, as meaning.yaml beside this file has it: action, category and type, by system call or record."""
+"""What an event means, by system call or record: action, category and type, as normalization.yaml has it."""
 
 from __future__ import annotations
 
