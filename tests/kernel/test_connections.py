@@ -55,7 +55,7 @@ def documents(data_dir: Path, user: int) -> list[dict[str, Any]]:
     found = []
     for path in sorted((data_dir / "events").glob("*.ndjson*")):
         text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        found += [json.loads(line) for line in text.splitlines() if b'"source":"tracepoint"' in line]
+        found += [json.loads(line) for line in text.splitlines() if b'"connection":{"id":' in line]
     return [document for document in found if document["user"]["id"] == str(user)]
 
 

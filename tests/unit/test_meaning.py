@@ -34,7 +34,7 @@ def test_an_open_that_made_the_file_is_a_creation(tmp_path: Path, nametype: byte
 @pytest.mark.parametrize(
     ("fields", "program"),
     [
-        ({"exe": "/usr/sbin/sshd"}, {"name": "sshd", "executable": "/usr/sbin/sshd"}),
+        ({"exe": "/usr/sbin/sshd"}, {"executable": "/usr/sbin/sshd"}),
         ({"exe": "/usr/bin/python3.11", "comm": "web"}, {"name": "web", "executable": "/usr/bin/python3.11"}),
         ({"comm": "kworker/0:1"}, {"name": "kworker/0:1"}),
         ({}, {}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any
 
 from auditdeck.context.users import UNSET, Users
@@ -48,9 +47,8 @@ def target_of(fields: dict[str, str], names: dict[str, str], users: Users) -> di
 
 
 def program_of(fields: dict[str, str]) -> dict[str, str]:
-    """process.name, by its program's where the record has none, and process.executable."""
-    executable = fields.get("exe", "")
-    program = {"name": fields.get("comm", "") or posixpath.basename(executable), "executable": executable}
+    """process.name and process.executable."""
+    program = {"name": fields.get("comm", ""), "executable": fields.get("exe", "")}
     return {name: value for name, value in program.items() if value}
 
 
