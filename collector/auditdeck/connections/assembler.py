@@ -51,6 +51,10 @@ class Assembler:
         """*(u64 *)(destination + offset) += source, atomically."""
         self.emit(0xDB, destination, source, offset)
 
+    def to_network_order(self, register: int) -> None:
+        """htons() of its lower 16 bits."""
+        self.emit(0xDC, register, immediate=16)
+
     def call(self, helper: int) -> None:
         self.emit(0x85, immediate=helper)
 
@@ -76,13 +80,17 @@ class Assembler:
     def if_not_equal(self, register: int, value: int, label: str) -> None:
         self.branch(0x55, label, register, value)
 
+    def if_other(self, register: int, other: int, label: str) -> None:
+        """If two registers differ."""
+        self.branch(0x5D, label, register, source=other)
+
     def if_greater(self, register: int, value: int, label: str) -> None:
         """Unsigned."""
         self.branch(0x25, label, register, value)
 
-    def branch(self, code: int, label: str, register: int = 0, value: int = 0) -> None:
+    def branch(self, code: int, label: str, register: int = 0, value: int = 0, source: int = 0) -> None:
         self.jumps.append((len(self.code), label))
-        self.emit(code, register, immediate=value)
+        self.emit(code, register, source, immediate=value)
 
     def leave(self) -> None:
         self.set(R0, 0)

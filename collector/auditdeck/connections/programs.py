@@ -47,7 +47,7 @@ class Maps:
 
 
 def count(a: Assembler, maps: Maps, counter: int, done: str) -> None:
-    """Adds one to a counter; `scratch` is the word below everything on the stack."""
+    """Adds one to a counter and goes to `done`; the first word of the stack is overwritten."""
     a.store_value(4, FP, -8, 0)
     a.map(R1, maps.counters)
     a.stack(R2, -8)
@@ -58,6 +58,28 @@ def count(a: Assembler, maps: Maps, counter: int, done: str) -> None:
     a.jump(done)
 
 
+SOURCE, DESTINATION = ("skc_rcv_saddr", "skc_v6_rcv_saddr"), ("skc_daddr", "skc_v6_daddr")
+"""Members of struct sock_common that hold an address of IPv4, of IPv6."""
+
+
+def address(a: Assembler, btf: Btf, members: tuple[str, str], base: int, offset: int, label: str) -> None:
+    """An address of the socket in R6, as its family says, to `offset` of what register `base` points at.
+
+    `label` is to be one that nothing else has.
+    """
+    four, six = (btf.offset("sock", f"__sk_common.{name}") for name in members)
+    a.load(2, R1, R6, btf.offset("sock", "__sk_common.skc_family"))
+    a.if_not_equal(R1, AF_INET, f"{label} of IPv6")
+    a.load(4, R1, R6, four)
+    a.store(4, base, offset, R1)
+    a.jump(f"{label} is copied")
+    a.label(f"{label} of IPv6")
+    for half in (0, 8):
+        a.load(8, R1, R6, six + half)
+        a.store(8, base, offset + half, R1)
+    a.label(f"{label} is copied")
+
+
 def sockets(btf: Btf, maps: Maps) -> bytes:
     """inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)."""
     place = CONNECTION.offsets
@@ -65,19 +87,6 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     cred, tcp = partial(btf.offset, "cred"), partial(btf.offset, "tcp_sock")
     a = Assembler()
     key, value = -16, -16 - CONNECTION.size
-
-    def source(base: int) -> None:
-        """The local end of the socket in R6, into the record at R`base`."""
-        a.load(2, R1, R6, sock("__sk_common.skc_family"))
-        a.if_not_equal(R1, AF_INET, "source of IPv6")
-        a.load(4, R1, R6, sock("__sk_common.skc_rcv_saddr"))
-        a.store(4, base, place["source"], R1)
-        a.jump("source port")
-        a.label("source of IPv6")
-        for half in (0, 8):
-            a.load(8, R1, R6, sock("__sk_common.skc_v6_rcv_saddr") + half)
-            a.store(8, base, place["source"] + half, R1)
-        a.label("source port")
 
     a.load(8, R7, R1, 8)
     a.load(8, R8, R1, 16)
@@ -100,9 +109,9 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     a.call(KTIME_GET_BOOT_NS)
     a.if_equal(R8, TCP_CLOSE, "closed")
     a.store(8, R9, place["established"], R0)
-    source(R9)
+    address(a, btf, SOURCE, R9, place["source"], "source")
     a.load(2, R1, R6, sock("__sk_common.skc_num"))
-    a.emit(0xDC, R1, immediate=16)  # to network order
+    a.to_network_order(R1)
     a.store(2, R9, place["source_port"], R1)
     a.jump("out")
 
@@ -130,15 +139,7 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     a.if_not_equal(R1, 0, "send")
     a.load(2, R1, R0, tcp("inet_conn.icsk_inet.inet_sport"))
     a.store(2, R9, place["source_port"], R1)
-    a.load(2, R1, R6, sock("__sk_common.skc_family"))
-    a.if_not_equal(R1, AF_INET, "last source of IPv6")
-    a.load(4, R1, R6, sock("__sk_common.skc_rcv_saddr"))
-    a.store(4, R9, place["source"], R1)
-    a.jump("send")
-    a.label("last source of IPv6")
-    for half in (0, 8):
-        a.load(8, R1, R6, sock("__sk_common.skc_v6_rcv_saddr") + half)
-        a.store(8, R9, place["source"] + half, R1)
+    address(a, btf, SOURCE, R9, place["source"], "last source")
     a.label("send")
     a.map(R1, maps.ring)
     a.move(R2, R9)
@@ -164,15 +165,7 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     a.store(2, FP, value + place["family"], R1)
     a.load(2, R2, R6, sock("__sk_common.skc_dport"))
     a.store(2, FP, value + place["destination_port"], R2)
-    a.if_not_equal(R1, AF_INET, "destination of IPv6")
-    a.load(4, R1, R6, sock("__sk_common.skc_daddr"))
-    a.store(4, FP, value + place["destination"], R1)
-    a.jump("task")
-    a.label("destination of IPv6")
-    for half in (0, 8):
-        a.load(8, R1, R6, sock("__sk_common.skc_v6_daddr") + half)
-        a.store(8, FP, value + place["destination"] + half, R1)
-    a.label("task")
+    address(a, btf, DESTINATION, FP, value + place["destination"], "destination")
     a.load(8, R1, R6, sock("__sk_common.skc_net.net"))
     a.load(4, R1, R1, btf.offset("net", "ns.inum"))
     a.store(4, FP, value + place["netns"], R1)
@@ -222,8 +215,7 @@ def forks(btf: Btf, maps: Maps) -> bytes:
     a.load(8, R7, R1, 8)
     a.load(4, R1, R7, task("pid"))
     a.load(4, R2, R7, task("tgid"))
-    a.emit(0x1D, R1, R2, 1)  # if equal, over the next one
-    a.jump("out")
+    a.if_other(R1, R2, "out")
     a.store_value(8, FP, record + 8, 0)
     a.store_value(4, FP, record + place["kind"], FORKED)
     a.store(4, FP, record + place["tgid"], R2)
