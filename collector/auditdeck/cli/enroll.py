@@ -8,12 +8,10 @@ from pathlib import Path
 
 import click
 
-from auditdeck.assets import asset
+from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, reach, setting
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.cli.provision import FOLDER, setting
 from auditdeck.errors import ProvisionError
 from auditdeck.settings.model import duration
-from auditdeck.stack.progress import Progress
 from auditdeck.stack.secrets import Secrets
 
 
@@ -21,8 +19,8 @@ from auditdeck.stack.secrets import Secrets
 @click.option("--hosts", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many hosts may join.")
 @click.option("--expires", default="24h", show_default=True, help="How long the token is good: 30m, 24h, 7d.")
 @click.option("--address", "addresses", multiple=True, help="Where those hosts reach Elasticsearch: https://name:9200.")
-@setting("--secrets", "SECRETS_DIR", type=FOLDER, default="/secrets", help="The folder of the init job's secrets.")
-@setting("--elasticsearch", "ELASTICSEARCH_URL", default="https://elasticsearch:9200", help="Elasticsearch's address.")
+@SECRETS
+@ELASTICSEARCH
 @setting(
     "--names", "CERTIFICATE_NAMES", default="", help="Names of the certificate, with commas: the default addresses."
 )
@@ -46,7 +44,6 @@ def command(
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from auditdeck.stack.elasticsearch import connect
     from auditdeck.stack.enrolment import enroll
 
     found = list(addresses) or [f"https://{name.strip()}:{port}" for name in names.split(",") if name.strip()]
@@ -58,12 +55,10 @@ def command(
     seconds = duration(expires)
     if not seconds >= 60:
         raise ProvisionError(f"--expires {expires} is too short", "use at least 1m")
-    made = Secrets(secrets)
-    authority = x509.load_pem_x509_certificate(made.ca.read_bytes()).public_bytes(Encoding.DER)
-    cluster = connect(elasticsearch, made, asset("elasticsearch"), Progress(quiet=True), 30)
-    token = enroll(
-        cluster, found, hashlib.sha256(authority).hexdigest(), hosts=hosts, expires=timedelta(seconds=seconds)
-    )
+    authority = x509.load_pem_x509_certificate(Secrets(secrets).ca.read_bytes()).public_bytes(Encoding.DER)
+    fingerprint = hashlib.sha256(authority).hexdigest()
+    cluster = reach(elasticsearch, secrets)
+    token = enroll(cluster, found, fingerprint, hosts=hosts, expires=timedelta(seconds=seconds))
     if shared.json:
         print_json({"token": str(token), "addresses": found, "hosts": hosts, "expires_in": seconds})
         return

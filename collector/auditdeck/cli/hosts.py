@@ -8,16 +8,8 @@ from typing import Any
 
 import click
 
-from auditdeck.assets import asset
+from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, reach
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.cli.provision import FOLDER, setting
-from auditdeck.stack.progress import Progress
-from auditdeck.stack.secrets import Secrets
-
-SECRETS = setting("--secrets", "SECRETS_DIR", type=FOLDER, default="/secrets", help="The init job's secrets.")
-ELASTICSEARCH = setting(
-    "--elasticsearch", "ELASTICSEARCH_URL", default="https://elasticsearch:9200", help="Elasticsearch's address."
-)
 
 
 @click.command("hosts")
@@ -29,11 +21,9 @@ def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
 
     Run it on the stack's host: docker compose run --rm init hosts
     """
-    from auditdeck.stack.elasticsearch import connect
     from auditdeck.stack.fleet import hosts
 
-    cluster = connect(elasticsearch, Secrets(secrets), asset("elasticsearch"), Progress(quiet=True), 30)
-    rows = hosts(cluster)
+    rows = hosts(reach(elasticsearch, secrets))
     if shared.json:
         print_json(rows)
         return

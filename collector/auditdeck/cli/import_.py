@@ -9,10 +9,9 @@ import click
 from auditdeck.cli.decode import Reading, document_batches, open_log, report_damage
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.ecs.context import offline_context
-from auditdeck.eventlog.segment import segment_path
+from auditdeck.eventlog.segment import EVENTS, segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.query.compaction import compact, parquet_path
-from auditdeck.query.store import EVENTS
 
 
 @click.command("import")

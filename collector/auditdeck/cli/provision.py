@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from auditdeck.assets import asset
+from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, setting
 from auditdeck.cli.options import Shared, shared
 from auditdeck.stack.checks import check_host, check_version
 from auditdeck.stack.progress import Progress
 from auditdeck.stack.secrets import Secrets, Wishes, make_secrets
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
 
 
-def setting(name: str, variable: str, **more: Any) -> Callable[[Any], Any]:
-    """An option that the compose file gives as a variable."""
-    return click.option(name, envvar=variable, show_default=True, **more)
-
-
 @click.command("provision")
-@setting("--secrets", "SECRETS_DIR", type=FOLDER, default="/secrets", help="A folder with one for each service.")
-@setting("--elasticsearch", "ELASTICSEARCH_URL", default="https://elasticsearch:9200", help="Elasticsearch's address.")
+@SECRETS
+@ELASTICSEARCH
 @setting("--kibana", "KIBANA_URL", default="https://kibana:5601", help="Kibana's address; empty: there is none.")
 @setting("--retention-days", "RETENTION_DAYS", type=click.IntRange(min=1), default=90, help="Older events are deleted.")
 @setting("--names", "CERTIFICATE_NAMES", default="", help="More names and addresses for the certificates, with commas.")

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-from auditdeck.assets import asset
-from auditdeck.cli.hosts import ELASTICSEARCH, SECRETS
+from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, reach
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import ProvisionError
-from auditdeck.stack.progress import Progress
-from auditdeck.stack.secrets import Secrets
 
 
 @click.command("revoke")
@@ -24,11 +21,9 @@ def command(shared: Shared, host: str, secrets: Path, elasticsearch: str) -> Non
 
     Run it on the stack's host: docker compose run --rm init revoke HOST
     """
-    from auditdeck.stack.elasticsearch import connect
     from auditdeck.stack.enrolment import revoke
 
-    cluster = connect(elasticsearch, Secrets(secrets), asset("elasticsearch"), Progress(quiet=True), 30)
-    count = revoke(cluster, host)
+    count = revoke(reach(elasticsearch, secrets), host)
     if not count:
         raise ProvisionError(f"no host {host!r} has joined with a key of its own", "auditdeck hosts lists them")
     if shared.json:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 
 from auditdeck.audit.record import Payload
 from auditdeck.ecs.redaction import Redactor
+from auditdeck.private_file import append
 
 logger = logging.getLogger("auditdeck")
 
@@ -23,9 +23,7 @@ class DamagedLog:
     def append(self, items: list[Payload]) -> None:
         """Raises OSError."""
         lines = [f"{time.time():.3f} type={kind} ".encode() + self.redacted(kind, raw) + b"\n" for kind, raw in items]
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(self.path, flags, 0o600), "ab") as file:
-            file.writelines(lines)
+        append(self.path, b"".join(lines))
 
     def redacted(self, kind: int, payload: bytes) -> bytes:
         try:

@@ -36,11 +36,10 @@ from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError, KernelError, StoreError
 from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
-from auditdeck.eventlog.segment import segment_path, segments
+from auditdeck.eventlog.segment import EVENTS, PARQUET, segment_path, segments
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.outputs.outputs import open_outputs
-from auditdeck.query.compaction import PARQUET, parquet_path
-from auditdeck.query.store import EVENTS
+from auditdeck.query.compaction import parquet_path
 from auditdeck.settings.model import Settings
 
 QUEUE_LIMIT = 400_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
+
+from auditdeck.private_file import append
 
 LIMIT = 100_000
 """Of each kind; a crawler sees millions of networks. What comes after as many is not told to be the first any more."""
@@ -22,7 +23,6 @@ class FirstSeen:
         self.path = path
         self.known: dict[str, set[str]] = {"executable": set(), "user": set(), "network": set()}
         self.new: list[str] = []
-        self.failed = False
         self.told = False
         if path.exists():
             for line in path.read_bytes().splitlines():
@@ -54,11 +54,7 @@ class FirstSeen:
         if not self.new:
             return
         try:
-            descriptor = os.open(
-                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-            with open(descriptor, "a") as file:
-                file.write("".join(self.new))
+            append(self.path, "".join(self.new).encode())
         except OSError as error:
             # It is tried again with the next one; until then a restart may call some the first once more.
             if not self.told:

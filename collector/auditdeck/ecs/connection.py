@@ -15,6 +15,7 @@ import time
 from binascii import b2a_base64
 from datetime import UTC, datetime
 from hashlib import sha1
+from socket import ntohs
 from typing import Any, NamedTuple
 
 import orjson
@@ -154,7 +155,7 @@ class ConnectionEncoder:
         values.append(self.container(c.origin) if self.context.containers is not None else b"")
         community = b""
         if c.source_port:
-            port = c.source_port >> 8 | (c.source_port & 255) << 8
+            port = ntohs(c.source_port)
             values.append(port)
             community = community_id(template.source, template.destination, port, template.port)
         if c.established:
@@ -175,7 +176,7 @@ class ConnectionEncoder:
     def first(self, seen: FirstSeen, c: Connection, process: Process | None) -> bytes:
         """`auditdeck.first` of an outbound connection that is the first of its kind on this host."""
         origin = origin_of(c)
-        peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
+        peer = self.peer(origin)
         if EGRESS not in peer.network:
             return b""
         network = network_of(str(ipaddress.ip_address(peer.packed)))
@@ -187,12 +188,10 @@ class ConnectionEncoder:
         state = state_of(established=c.established > 0, error=c.error, segments=c.segments)
         ended = phase is not Phase.BEGUN
         self.context.network.addresses.look_into(origin.netns, origin.tgid)
-        peer = self.peers.get((origin.destination, origin.destination_port, origin.family)) or self.read_peer(origin)
+        peer = self.peer(origin)
         who = self.users.get(origin[5:11]) or self.read_user(origin)
         program = self.program(origin, process, c.opened)
-        source = origin.source[:4] if origin.family == AF_INET else origin.source
-        if source[:12] == MAPPED:
-            source = source[12:]
+        source = packed_address(origin.source, origin.family)
         thread = b"%d" % origin.pid
         event = {
             "kind": "event",
@@ -316,23 +315,31 @@ class ConnectionEncoder:
         made = b',"container":' + orjson.dumps(found) if found else b""
         return self.inside.keep((cgroup, tgid), (self.now + LASTING, made))[1]
 
+    def peer(self, origin: Origin) -> Peer:
+        key = (origin.destination, origin.destination_port, origin.family)
+        return self.peers.get(key) or self.peers.keep(key, self.read_peer(origin))
+
     def read_peer(self, origin: Origin) -> Peer:
-        packed = origin.destination[:4] if origin.family == AF_INET else origin.destination
-        if packed[:12] == MAPPED:
-            packed = packed[12:]
+        packed = packed_address(origin.destination, origin.family)
         ip = str(ipaddress.ip_address(packed))
-        port = origin.destination_port >> 8 | (origin.destination_port & 255) << 8
+        port = ntohs(origin.destination_port)
         direction = "internal" if self.context.network.addresses.internal(ip) else "egress"
         network = {"transport": "tcp", "type": "ipv6" if len(packed) == 16 else "ipv4", "direction": direction}
         thing = {"type": "socket", "primary": ip, "secondary": str(port)}
-        peer = Peer(
+        return Peer(
             packed,
             port,
             b'"destination":{"ip":"%s","port":%d' % (ip.encode(), port),
             b'"network":' + orjson.dumps(network)[:-1],
             b',"object":' + orjson.dumps(thing),
         )
-        return self.peers.keep((origin.destination, origin.destination_port, origin.family), peer)
+
+
+def packed_address(raw: bytes, family: int) -> bytes:
+    """Four bytes of IPv4, also where it is mapped into IPv6 (RFC 4291, 2.5.5.2), or 16 of IPv6."""
+    if family == AF_INET:
+        return raw[:4]
+    return raw[12:] if raw[:12] == MAPPED else raw
 
 
 def community_id(source: bytes, destination: bytes, source_port: int, destination_port: int) -> bytes:

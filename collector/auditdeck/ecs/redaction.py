@@ -76,7 +76,7 @@ class Redactor:
             words = [raw_fields(plain).get("cmd", b"")]
         else:
             return body
-        hidden = self.command(words[0]) if kind == USER_CMD else self.arguments(words)
+        hidden = [self.command(words[0])] if kind == USER_CMD else self.arguments(words)
         if kind == PROCTITLE and self.defaults and len(b"\0".join(words)) >= MAX_PROCTITLE:
             hidden = [*hidden[:-1], hide_cut(hidden[-1])]
         if hidden == words:
@@ -97,12 +97,12 @@ class Redactor:
             hidden = [pattern.sub(without_secret, argument) for argument in hidden]
         return hidden
 
-    def command(self, text: bytes) -> list[bytes]:
+    def command(self, text: bytes) -> bytes:
         """The command of sudo, in which blanks of the words cannot be told from those between them (sudo(8))."""
         hidden = hide_joined(text) if self.defaults else text
         for pattern in self.patterns:
             hidden = pattern.sub(without_secret, hidden)
-        return [hidden]
+        return hidden
 
 
 def without_secret(match: re.Match[bytes]) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 
+from auditdeck.ecs.paths import absolute
+
 INTERPRETER = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|php|php-cgi|lua|tclsh|Rscript|sh|bash|dash|zsh|ksh|java|deno|bun|pwsh)[\d.]*\Z"
 )
@@ -42,7 +44,3 @@ def script_of_arguments(executable: str, arguments: list[str], directory: str) -
         elif not word.startswith(("-", "+")):
             return word if name == "java" else absolute(word, directory)
     return ""
-
-
-def absolute(path: str, directory: str) -> str:
-    return posixpath.normpath(posixpath.join(directory, path)) if path else ""

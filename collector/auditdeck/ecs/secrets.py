@@ -215,9 +215,7 @@ def hidden_by(kind: str, value: bytes) -> bytes:
     if kind == "header":
         return hide_header(value)
     if kind == "proxy":
-        return hide_text(value if b"://" in value else b"proxy://" + value).removeprefix(
-            b"" if b"://" in value else b"proxy://"
-        )
+        return hide_text(value) if b"://" in value else hide_text(b"proxy://" + value).removeprefix(b"proxy://")
     if kind == "plain":
         return value
     if kind == "cookie":

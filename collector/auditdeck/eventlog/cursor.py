@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from auditdeck.eventlog.reader import Position
-from auditdeck.eventlog.segment import segment_path
+from auditdeck.eventlog.segment import EVENTS, segment_path
 
 CURSORS = "cursors"
 
@@ -19,7 +19,7 @@ class Cursor:
 
     def __init__(self, data_dir: Path, name: str) -> None:
         self.path = data_dir / CURSORS / f"{name}.json"
-        self.events = data_dir / "events"
+        self.events = data_dir / EVENTS
         self.position = read_position(self.path)
 
     def save(self, position: Position) -> None:

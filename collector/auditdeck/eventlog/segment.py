@@ -17,6 +17,8 @@ from isal import isal_zlib
 ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, ISAL_ERROR)
 """What reading a compressed segment raises whose bytes have changed."""
+EVENTS, PARQUET = "events", "parquet"
+"""Folders of a data directory: the segments, and the same as columns under the same numbers."""
 NAME = re.compile(r"(\d{10})\.ndjson(\.gz)?\Z")
 
 

@@ -14,7 +14,7 @@ from typing import Self
 from isal import igzip
 
 from auditdeck.errors import StoreError
-from auditdeck.eventlog.segment import segment_path, segments
+from auditdeck.eventlog.segment import PARQUET, segment_path, segments
 
 
 @dataclass(slots=True)
@@ -53,9 +53,7 @@ class Writer:
             raise StoreError(f"cannot write the event log in {folder}: {error.strerror}", "see --data-dir") from error
         existing = segments(folder)
         # A number is never used twice: what was compacted from a segment that is gone keeps its own.
-        compacted = [
-            int(path.stem) for path in (folder.parent / "parquet").glob("[0-9]*.parquet") if path.stem.isdigit()
-        ]
+        compacted = [int(path.stem) for path in (folder.parent / PARQUET).glob("[0-9]*.parquet") if path.stem.isdigit()]
         self.number = max([segment.number for segment in existing] + compacted, default=0)
         if existing and not existing[-1].compressed and existing[-1].number == self.number:
             self.mend(existing[-1].path)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from auditdeck.eventlog.cursor import Cursor
 from auditdeck.eventlog.reader import Position, Reader
-from auditdeck.eventlog.segment import segments
+from auditdeck.eventlog.segment import EVENTS, segments
 from auditdeck.outputs.formats.encode import Encode
-from auditdeck.query.store import EVENTS
 
 logger = logging.getLogger("auditdeck")
 IDLE = 0.1

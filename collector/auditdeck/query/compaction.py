@@ -6,9 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from auditdeck.eventlog.segment import PARQUET
 from auditdeck.query.columns import from_json, quoted
-
-PARQUET = "parquet"
 
 
 def parquet_path(data_dir: Path, number: int) -> Path:

@@ -11,9 +11,8 @@ from auditdeck.cli.decode import Reading, documents, open_log
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.reader import open_segment
-from auditdeck.eventlog.segment import segments
+from auditdeck.eventlog.segment import EVENTS, segments
 from auditdeck.query.search import Event, Query
-from auditdeck.query.store import EVENTS
 from auditdeck.settings.model import Settings
 
 PREFIX = b'{"@timestamp":"'

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from auditdeck.errors import StoreError
-from auditdeck.eventlog.segment import segments
+from auditdeck.eventlog.segment import EVENTS, PARQUET, segments
 from auditdeck.query.columns import EMPTY, from_json, from_parquet, old_parquet
-from auditdeck.query.compaction import PARQUET, parquet_path
+from auditdeck.query.compaction import parquet_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-EVENTS = "events"
 MEMORY = "700MB"
 ATTEMPTS = 5
 
