@@ -170,6 +170,20 @@ def test_one_that_stays_open_is_told_twice(tmp_path: Path, far: Far) -> None:
     assert report(tmp_path, "--user", str(FIRST + 41))["outbound_tcp"]["connections"] == 1
 
 
+def test_one_that_is_open_when_the_collector_ends_is_told(tmp_path: Path, far: Far) -> None:
+    """Also if it was established only a moment before."""
+    with collector(tmp_path, source="tracepoint") as running:
+        command = [PYTHON, CLIENTS, "held", "1", far.ipv4, str(OPEN), "10", "20"]
+        held = subprocess.Popen(command, user=FIRST + 47, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+        assert held.stdout
+        assert held.stdout.readline() == b"held\n"
+        running.stop()
+        held.communicate(b"\n", timeout=10)
+    found = documents(tmp_path, FIRST + 47)
+    assert states(found) == {"established": 1}
+    assert found[0]["event"]["type"] == ["connection", "start"]
+
+
 def test_a_process_that_was_there_before(tmp_path: Path, far: Far) -> None:
     """It waits at its prompt while the collector starts."""
     argv = ["", "plain", "4", far.ipv4, str(OPEN)]

@@ -305,3 +305,14 @@ def test_filters_see_an_event_as_audit_has_it() -> None:
 )
 def test_the_script_of_an_interpreter(executable: str, command: str, script: str) -> None:
     assert script_of_arguments(executable, command.split(), "/srv") == script
+
+
+def test_at_the_end_what_is_established_is_told_however_young_it_is() -> None:
+    """It ends after the collector does: without this, nobody would ever tell of it."""
+    source = Source()
+    tracker = Tracker(source, table(), lambda: 100 * SECOND + 30_000_000)
+    source.open = [record(closed=0), record(sock=2, established=0, closed=0)]
+    assert tracker.poll() == []
+    [begun] = tracker.finish()
+    assert begun.phase is Phase.BEGUN
+    assert tracker.finish() == [], "it is told once"

@@ -107,6 +107,8 @@ class ConnectionReader:
         self.stopping.set()
 
     def close(self) -> None:
-        """What is still to come, then detached."""
+        """What is still to come, then detached. What is open is told as begun; its end will not be known."""
         self.look()
+        if changes := self.tracker.finish():
+            self.take(changes)
         self.tracepoint.close()

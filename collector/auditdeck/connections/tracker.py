@@ -86,15 +86,19 @@ class Tracker:
             changes += self.sweep()
         return changes
 
-    def sweep(self) -> list[Change]:
-        """Connections that have been established for a while and were not told yet."""
+    def finish(self) -> list[Change]:
+        """What is left before this process ends: also those that have only just been established."""
+        return self.poll() + self.sweep(settled_after=0)
+
+    def sweep(self, settled_after: int = SETTLED_AFTER) -> list[Change]:
+        """Connections that have been established for so many ns and were not told yet."""
         data = self.source.still_open()
         words, stride = data.cast("Q"), CONNECTION.size // 8
         socks = words[CONNECTION.offsets["sock"] // 8 :: stride].tolist()
         opened = words[CONNECTION.offsets["opened"] // 8 :: stride].tolist()
         established = words[CONNECTION.offsets["established"] // 8 :: stride].tolist()
         self.open = sum(map(bool, established))
-        before = self.clock() - SETTLED_AFTER
+        before = self.clock() - settled_after
         begun = self.begun
         changes = []
         still: dict[int, int] = {}
