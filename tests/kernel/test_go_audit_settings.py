@@ -1,4 +1,4 @@
-"""`auditdeck run -c go-audit.yaml`: its rules, its filters, its output."""
+"""`auditdeck run --go-audit go-audit.yaml`: its rules, its filters, its output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ filters:
   - {{syscall: 42, message_type: 1306, regex: "saddr=02000009"}}
 """
     )
-    with collector(tmp_path / "data", "--config", tmp_path / "go-audit.yaml") as running:
+    with collector(tmp_path / "data", "--go-audit", tmp_path / "go-audit.yaml") as running:
         as_user(USER, traffic("moved"), "blocking", "5", away.ipv4, str(PORT))
         as_user(USER, traffic("moved"), "blocking", "3", away.ipv4, "9")
         running.stop()

@@ -30,6 +30,7 @@ from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.syslog import SyslogOutput as Syslog
 from auditdeck.settings.model import FileOutput, GelfOutput, Settings, Size, SyslogOutput, read_settings
 from auditdeck.stack.certificates import make_authority
+from tests.support.run import auditdeck
 
 ORIGINAL = "\n".join(
     [
@@ -295,6 +296,7 @@ extras: {containers: {enabled: false}}
 def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "go-audit.yaml"
     path.write_text(GO_AUDIT)
+    caplog.set_level("INFO")
     settings = read_settings(path, {})
     assert settings.kernel.receive_buffer == 1048576
     assert settings.rules.lines == ["-a exit,always -F arch=b64 -S execve", "-e 1"]
@@ -307,6 +309,7 @@ def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCap
     assert settings.outputs.gelf.address == "localhost:12201"
     assert settings.outputs.needs_original
     assert [entry.syscall for entry in settings.filters] == [49]
+    assert "go-audit.yaml is a go-audit.yaml" in caplog.text
     assert "message_tracking.enabled has no meaning here" in caplog.text
 
 
@@ -317,13 +320,40 @@ def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCap
         (("output:\n", "output:\n  kafka: {enabled: true}\n"), "output.kafka"),
         (("message_type: 1306, ", ""), "filter 1 needs"),
         (("network: udp", "network: smoke"), "outputs.gelf.network"),
+        (("extras:", "kernel: {mode: auto}\nextras:"), "unknown key `kernel` in a go-audit.yaml"),
     ],
 )
 def test_errors_in_a_go_audit_yaml_name_the_key(tmp_path: Path, change: tuple[str, str], error: str) -> None:
     path = tmp_path / "go-audit.yaml"
     path.write_text(GO_AUDIT.replace(*change))
     with pytest.raises(SettingsError, match=error):
+        read_settings(path, {}, go_audit=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("log: {flags: 0}\n", "log"),
+        ("events: {min: 1300}\n", "events"),
+        ("kernel: {mode: auto}\nextras: {}\n", "extras"),
+        ("output: {stdout: {enabled: true}}\n", "output"),
+        ("rules: [-e 1]\n", "rules"),
+    ],
+)
+def test_a_stray_key_of_go_audit_does_not_make_a_file_one(tmp_path: Path, text: str, key: str) -> None:
+    path = tmp_path / "auditdeck.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=key) as raised:
         read_settings(path, {})
+    assert key == "rules" or "--go-audit" in raised.value.hint
+
+
+def test_a_file_named_with_go_audit_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("rules: [-e 1]\n")
+    assert read_settings(path, {}, go_audit=True).rules.lines == ["-e 1"]
+    both = auditdeck("run", "--config", path, "--go-audit", path)
+    assert (both.status, both.stderr) == (2, "--config and --go-audit both name the settings; use one of them")
 
 
 def test_defaults_send_nothing_anywhere() -> None:

@@ -20,12 +20,11 @@ import auditdeck as package
 from auditdeck.cli.options import print_json
 from auditdeck.collector.health import Counters, write_status
 from auditdeck.query.answers import Question, ask
-from auditdeck.report.console import VisibleFormatter
 from auditdeck.report.live import Summary
 from auditdeck.report.sentences import size
 from auditdeck.report.table import shorten
 from auditdeck.report.terminal import show
-from auditdeck.report.visible import visible, visible_json
+from auditdeck.report.visible import VisibleFormatter, visible, visible_json
 from tests.support.run import auditdeck
 from tests.unit.test_report import WINDOW, connection, store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import click
 import orjson
 
-from auditdeck.report.visible import visible_json
+from auditdeck.report.visible import VisibleFormatter, visible_json
 from auditdeck.settings.model import Settings, read_settings
 
 
@@ -56,13 +57,33 @@ def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @click.option("--quiet", "-q", is_flag=True, help="Print nothing but results and errors.")
     @functools.wraps(function)
-    def wrapper(config: Path | None, data_dir: Path | None, as_json: bool, quiet: bool, **options: Any) -> Any:
-        settings = read_settings(config)
+    def wrapper(
+        config: Path | None,
+        data_dir: Path | None,
+        as_json: bool,
+        quiet: bool,
+        go_audit: Path | None = None,
+        **options: Any,
+    ) -> Any:
+        if config and go_audit:
+            raise click.UsageError("--config and --go-audit both name the settings; use one of them")
+        config = config or go_audit
+        start_log(quiet=quiet)
+        settings = read_settings(config, go_audit=go_audit is not None)
         if data_dir is not None:
             settings.data_dir = str(data_dir)
         return function(Shared(settings, as_json, quiet, config), **options)
 
     return wrapper
+
+
+def start_log(*, quiet: bool) -> None:
+    """Before the settings are read: what is said about them is heard."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, handlers=[handler])
+    # Elastic's client logs every request.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 def print_json(value: object) -> None:

@@ -15,7 +15,6 @@ from auditdeck.audit.rules.files import Statement, parse_line, read_rules
 from auditdeck.cli.options import Shared, shared
 from auditdeck.collector.pipeline import Pipeline
 from auditdeck.errors import AuditdeckError
-from auditdeck.report.console import VisibleFormatter
 
 logger = logging.getLogger("auditdeck")
 LOG_INTERVAL = 60.0
@@ -28,6 +27,12 @@ LOG_INTERVAL = 60.0
     multiple=True,
     type=click.Path(path_type=Path),
     help="More audit rules: a file, or a directory of *.rules (can be given more than once).",
+)
+@click.option(
+    "--go-audit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings from a go-audit.yaml: its rules, filters and output.",
 )
 @click.option("--no-default-rules", is_flag=True, help="Load only the rules that are named.")
 @click.option(
@@ -60,11 +65,6 @@ def command(
         settings.kernel.mode = mode  # type: ignore[assignment]
     if take_over:
         settings.kernel.take_over = True
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.ERROR if shared.quiet else logging.INFO, handlers=[handler])
-    # Elastic's client logs every request.
-    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
     statements += read([Path(file) for file in settings.rules.files] + list(rule_files))
     pipeline = Pipeline(settings, statements)

@@ -5,12 +5,9 @@ NO_COLOR (https://no-color.org) and TERM=dumb are respected by rich.
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from rich.console import Console
-
-from auditdeck.report.visible import visible
 
 PIPE_WIDTH = 100_000
 """Columns where the output is not a terminal: others read it, and nothing is cut or folded."""
@@ -25,10 +22,3 @@ def make_console(*, stderr: bool = False) -> Console:
         emoji=False,
         width=None if stream.isatty() else PIPE_WIDTH,
     )
-
-
-class VisibleFormatter(logging.Formatter):
-    """Log messages hold text from outside as well: errors of servers, names of files."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(visible(line) for line in super().format(record).split("\n"))

@@ -9,7 +9,7 @@ from auditdeck.errors import SettingsError
 
 logger = logging.getLogger("auditdeck")
 
-OWN_KEYS = {"socket_buffer", "events", "message_tracking", "output", "log", "extras"}
+KEYS = {"socket_buffer", "events", "message_tracking", "output", "log", "extras", "rules", "filters"}
 WITHOUT_MEANING = {
     "message_tracking.enabled": "gaps are always counted",
     "message_tracking.log_out_of_order": "records may come in any order",
@@ -30,13 +30,16 @@ PLACES = {
 
 
 def is_go_audit(values: dict[str, Any]) -> bool:
-    return bool(OWN_KEYS & values.keys()) or isinstance(values.get("rules"), list)
+    """Whether all keys are go-audit's, with the two without which it does not start: rules (a list) and output."""
+    return values.keys() <= KEYS and isinstance(values.get("rules"), list) and isinstance(values.get("output"), dict)
 
 
 def from_go_audit(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The same in auditdeck's keys; keys of auditdeck itself beside them stay. Raises SettingsError."""
+    """The same in auditdeck's keys. Raises SettingsError."""
     logger.info("%s is a go-audit.yaml: events are written as go-audit does", where)
-    made = {name: value for name, value in values.items() if name not in OWN_KEYS | {"rules", "filters"}}
+    for name in values.keys() - KEYS:
+        raise SettingsError(f"{where}: unknown key `{name}` in a go-audit.yaml", f"use {', '.join(sorted(KEYS))}")
+    made: dict[str, Any] = {}
     for path, reason in WITHOUT_MEANING.items():
         *sections, key = path.split(".")
         place = values
@@ -46,23 +49,22 @@ def from_go_audit(values: dict[str, Any], where: str) -> dict[str, Any]:
             logger.warning("%s: %s has no meaning here: %s", where, path, reason)
     receive = section_of(values, "socket_buffer", where).get("receive")
     if receive:
-        made.setdefault("kernel", {})["receive_buffer"] = receive
+        made["kernel"] = {"receive_buffer": receive}
     extras = section_of(values, "extras", where)
     containers = section_of(extras, "containers", where)
     made["enrich"] = {
         "containers": bool(containers.get("enabled")),
         "cgroups": bool(section_of(extras, "cgroups", where).get("enabled")),
         **({} if containers.get("docker") else {"docker_socket": ""}),
-        **made.get("enrich", {}),
     }
     events = section_of(values, "events", where)
-    made.setdefault("documents", {}).update(min_type=events.get("min", 1300), max_type=events.get("max", 1399))
+    made["documents"] = {"min_type": events.get("min", 1300), "max_type": events.get("max", 1399)}
     rules = values.get("rules") or []
     if not isinstance(rules, list):
         raise SettingsError(f"{where}: rules must be a list, as go-audit has it")
     made["rules"] = {"default": False, "lines": [str(rule) for rule in rules]}
     made["filters"] = [filter_of(entry, number, where) for number, entry in enumerate(values.get("filters") or [], 1)]
-    made.setdefault("outputs", {}).update(outputs_of(section_of(values, "output", where), where))
+    made["outputs"] = outputs_of(section_of(values, "output", where), where)
     return made
 
 
@@ -70,7 +72,7 @@ def outputs_of(output: dict[str, Any], where: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, given in output.items():
         if name not in PLACES or not isinstance(given, dict):
-            raise SettingsError(f"{where}: output.{name} is no output of go-audit", f"one of {', '.join(PLACES)}")
+            raise SettingsError(f"{where}: go-audit has no output.{name}", f"use {', '.join(PLACES)}")
         if given.get("enabled") and "attempts" in given:
             logger.warning("%s: output.%s.attempts has no meaning here: attempts go on for ever", where, name)
         kept = {key: value for key, value in given.items() if key in PLACES[name]}

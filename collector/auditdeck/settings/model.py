@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from auditdeck.errors import SettingsError
-from auditdeck.settings.goaudit import from_go_audit, is_go_audit
+from auditdeck.settings.goaudit import KEYS, from_go_audit, is_go_audit
 
 DEFAULT_FILE = Path("/etc/auditdeck/auditdeck.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/auditdeck")
@@ -259,15 +259,19 @@ class Settings(Model):
     filters: list[Filter] = []
 
 
-def read_settings(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(
+    file: Path | None = None, environment: Mapping[str, str] = os.environ, *, go_audit: bool = False
+) -> Settings:
     """The settings of a file (by default /etc/auditdeck/auditdeck.yaml, where it exists) and the environment.
+
+    A go-audit.yaml is known by its keys, or with `go_audit` taken for one.
 
     Raises SettingsError that names the file and the key.
     """
     chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     values = read_yaml(chosen) if chosen else {}
     where = str(chosen or "defaults")
-    if is_go_audit(values):
+    if go_audit or is_go_audit(values):
         values = from_go_audit(values, where)
     for name, value in environment.items():
         if name.startswith(PREFIX):
@@ -313,7 +317,11 @@ def convert(values: dict[str, Any], where: str) -> Settings:
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         key = path.rstrip("`").lstrip(".") or "the top level"
-        raise SettingsError(f"{where}: {key}: {reason}", "see the commented auditdeck.yaml") from None
+        foreign = sorted(KEYS & values.keys() - set(Settings.__struct_fields__))
+        hint = "see the commented auditdeck.yaml"
+        if foreign:
+            hint = f"`{foreign[0]}` is a key of go-audit: its settings are taken with auditdeck run --go-audit {where}"
+        raise SettingsError(f"{where}: {key}: {reason}", hint) from None
 
 
 def decode(kind: type, value: Any) -> Any:
