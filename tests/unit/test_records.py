@@ -65,8 +65,9 @@ def test_arguments_in_pieces(arguments: list[bytes], size: int) -> None:
         for place in range(0, len(argument), size)
     ]
     bodies = [b" ".join(pieces[start : start + 3]) for start in range(0, len(pieces), 3)]
-    assert raw_arguments(bodies) == arguments
-    assert raw_arguments([encoded_arguments(arguments)]) == arguments
+    numbered = dict(enumerate(arguments))
+    assert raw_arguments(bodies) == numbered
+    assert raw_arguments([encoded_arguments(numbered, len(arguments))]) == numbered
 
 
 @given(st.lists(BYTES, min_size=1, max_size=5))

@@ -28,12 +28,11 @@ NEW_SHAPE = 6
 @dataclass(slots=True)
 class Counts:
     """Since the start: events given out, those given out incomplete, records that came after their event was given
-    out, records that came twice, and serials that never came."""
+    out, and serials that never came."""
 
     events: int = 0
     incomplete: int = 0
     late: int = 0
-    repeated: int = 0
     gaps: int = 0
 
 
@@ -134,7 +133,7 @@ class Assembler:
             moment, serial, arguments, ids, known = parts
             event = Packed(moment, serial, arguments, ids, self.shapes[known])
             if self.waiting and event.stamp in self.waiting:
-                # Begun in an earlier batch, with a record that came twice.
+                # Begun in an earlier batch.
                 ready += self.feed(event.items, now)
                 continue
             number = int(serial)
@@ -149,11 +148,11 @@ class Assembler:
         return ready + self.feed(rest, now) if rest else ready
 
     def is_whole(self, items: list[Payload], followed: bool) -> bool:
-        """What ends a system call is there, and every record once."""
+        """What ends a system call is there, once."""
         last = items[-1][0]
-        if last != AUDIT_EOE and not (last == AUDIT_PROCTITLE and (self.title_ends or (self.log and followed))):
-            return False
-        return len(items) < 4 or len(set(items)) == len(items)
+        if last == AUDIT_PROCTITLE and self.title_ends:
+            return items[-2][0] != AUDIT_PROCTITLE
+        return last == AUDIT_EOE or (last == AUDIT_PROCTITLE and self.log and followed)
 
     def add(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
         """One record, by itself."""
@@ -164,8 +163,6 @@ class Assembler:
                 self.begin(key, item, now, ready)
         elif kind == AUDIT_EOE:
             ready.append(self.give_out(key, found, complete=True))
-        elif item in found:
-            self.counts.repeated += 1
         else:
             found.append(item)
             if kind == AUDIT_PROCTITLE and self.title_ends and found[0][0] == SYSCALL:

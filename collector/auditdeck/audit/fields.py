@@ -70,16 +70,23 @@ def fields(body: bytes) -> dict[str, str]:
     return {name: text(value) for name, value in raw_fields(body).items()}
 
 
-ARGUMENT = re.compile(rb'a(\d+)(?:\[(\d+)\])?=(?:"([^"]*)"|([0-9A-F]*)(?=\s|$)|(\S*))')
+ARGUMENT = re.compile(rb'a(\d{1,9})(?:\[(\d{1,9})\])?=(?:"([^"]*)"|([0-9A-F]*)(?=\s|$)|(\S*))')
+ARGUMENT_COUNT = re.compile(rb" *argc=(\d{1,9})(?= |$)")
+
+
+def argument_count(bodies: list[bytes]) -> int | None:
+    """What an event's first EXECVE record says that there are; None if it was lost."""
+    match = ARGUMENT_COUNT.match(bodies[0]) if bodies else None
+    return int(match[1]) if match else None
 
 
 def arguments(bodies: list[bytes]) -> list[str]:
     """The argument list of an event's EXECVE records as text."""
-    return [text(argument) for argument in raw_arguments(bodies)]
+    return [text(argument) for argument in raw_arguments(bodies).values()]
 
 
-def raw_arguments(bodies: list[bytes]) -> list[bytes]:
-    """The argument list of an event's EXECVE records, in the order in which the kernel sent them.
+def raw_arguments(bodies: list[bytes]) -> dict[int, bytes]:
+    """The arguments of an event's EXECVE records by their number, in order; those whose record was lost are not there.
 
     Long arguments come in pieces, `a1_len=8000 a1[0]=… a1[1]=…`, over several records; pieces are hex all or none.
     """
@@ -88,13 +95,13 @@ def raw_arguments(bodies: list[bytes]) -> list[bytes]:
             int(number): quoted or (unhex(encoded) if encoded else other)
             for number, _, quoted, encoded, other in ARGUMENT.findall(bodies[0])
         }
-        return [whole[number] for number in sorted(whole)]
+        return {number: whole[number] for number in sorted(whole)}
     pieces: dict[int, dict[int, bytes]] = {}
     for body in bodies:
         for number, piece, quoted, encoded, other in ARGUMENT.findall(body):
             value = quoted or (unhex(encoded) if encoded else other)
             pieces.setdefault(int(number), {})[int(piece or 0)] = value
-    return [b"".join(pieces[n][p] for p in sorted(pieces[n])) for n in sorted(pieces)]
+    return {n: b"".join(pieces[n][p] for p in sorted(pieces[n])) for n in sorted(pieces)}
 
 
 def raw_title(body: bytes) -> bytes:

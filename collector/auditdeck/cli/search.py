@@ -177,7 +177,7 @@ def make_query(given: dict[str, Any]) -> q.Query:
 
 
 def texts(paths: list[str]) -> Callable[[q.Event], Iterator[str]]:
-    return lambda event: (str(value) for path in paths if (value := event.get(path)))
+    return lambda event: (value for path in paths for value in event.values(path))
 
 
 def container(value: str) -> q.Condition:

@@ -5,19 +5,33 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from auditdeck.audit.fields import arguments, title
+from auditdeck.audit.fields import argument_count, arguments, title
 from auditdeck.ecs.part import Part
 
 
 def command_part(executed: Sequence[bytes], limit: int = 0) -> Part:
-    """Of the bodies of EXECVE records; more than `limit` bytes are cut in the middle."""
+    """Of the bodies of EXECVE records; more than `limit` bytes are cut in the middle.
+
+    `auditdeck.incomplete` if records of the list were lost, at its beginning (which has argc=) or later.
+    """
     if not executed:
         return {}
     args = arguments(list(executed))
-    count = len(args)
-    if limit and sum(map(len, args)) + count > limit:
+    found, count = len(args), argument_count(list(executed))
+    if limit and sum(map(len, args)) + found > limit:
         args = cut(args, limit)
-    return {"process": {"args": args, "args_count": count, "command_line": shlex.join(args)}}
+    part: Part = {
+        "process": {
+            "args": args,
+            "args_count": found if count is None else count,
+            "command_line": shlex.join(args),
+        }
+    }
+    if count is not None:
+        part["auditd"] = {"data": {"argc": str(count)}}
+    if count is None or found < count:
+        part["auditdeck"] = {"incomplete": True}
+    return part
 
 
 def title_part(body: bytes) -> Part:

@@ -279,13 +279,21 @@ def other_part(call: dict[str, str]) -> Part:
 
 def data_part(others: Iterable[tuple[int, dict[str, str]]], *, keyed: bool) -> Part:
     """Of the records that only this event has: the fields that have no place of their own. `keyed`: the call has the
-    key of its rule."""
-    data: dict[str, str] = {}
+    key of its rule.
+
+    A field that differs between them has a list of its values, each once, in the order of the records.
+    """
+    said: dict[str, dict[str, None]] = {}
     for kind, found in others:
         for name, value in found.items():
             if name not in PLACED or (name == "key" and not keyed):
-                data.setdefault(name, of_name(kind, name, value, NO_CALL) if name in SPELLED else value)
-    return {"auditd": {"data": data}}
+                shown = of_name(kind, name, value, NO_CALL) if name in SPELLED else value
+                said.setdefault(name, {})[shown] = None
+    return {"auditd": {"data": {name: one_or_all(list(values)) for name, values in said.items()}}}
+
+
+def one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
 
 
 def source_part(address: str) -> Part:

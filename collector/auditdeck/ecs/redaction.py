@@ -7,10 +7,11 @@ What was typed on terminals (TTY, USER_TTY) is kept: who audits that wants it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import raw_arguments, raw_fields, raw_title
+from auditdeck.audit.fields import argument_count, raw_arguments, raw_fields, raw_title
 from auditdeck.audit.record import ENRICHMENT, Payload
 from auditdeck.ecs.secret_text import hide_cut
 from auditdeck.ecs.secrets import hide, hide_joined
@@ -48,20 +49,20 @@ class Redactor:
         places = [place for place, (kind, _) in enumerate(items) if kind == EXECVE]
         changed = False
         if len(places) > 1:
-            arguments = raw_arguments([items[place][1][start:] for place in places])
-            hidden = self.arguments(arguments)
-            if hidden != arguments:
+            bodies = [items[place][1][start:].partition(ENRICHMENT)[0] for place in places]
+            made = self.execve(bodies)
+            if made is not None:
                 changed = True
-                items[places[0]] = (EXECVE, items[places[0]][1][:start] + encoded_arguments(hidden))
+                items[places[0]] = (EXECVE, items[places[0]][1][:start] + made)
                 for place in reversed(places[1:]):
                     del items[place]
-        made: list[Payload] = []
+        written: list[Payload] = []
         for kind, payload in items:
             body = payload[start:]
             replaced = self.record(kind, body) if kind in KINDS else body
             changed |= replaced is not body
-            made.append((kind, payload[:start] + replaced))
-        return Event(event.stamp, made, event.complete, event.node) if changed else event
+            written.append((kind, payload[:start] + replaced))
+        return Event(event.stamp, written, event.complete, event.node) if changed else event
 
     def record(self, kind: int, body: bytes) -> bytes:
         """A record's text behind its stamp; the same object if nothing is to be hidden."""
@@ -69,8 +70,9 @@ class Redactor:
             return body
         plain, mark, names = body.partition(ENRICHMENT)
         if kind == EXECVE:
-            words = raw_arguments([plain])
-        elif kind == PROCTITLE:
+            arguments = self.execve([plain])
+            return body if arguments is None else arguments + mark + names
+        if kind == PROCTITLE:
             words = raw_title(plain).split(b"\0")
         elif kind == USER_CMD:
             words = [raw_fields(plain).get("cmd", b"")]
@@ -81,14 +83,23 @@ class Redactor:
             hidden = [*hidden[:-1], hide_cut(hidden[-1])]
         if hidden == words:
             return body
-        if kind == EXECVE:
-            made = encoded_arguments(hidden)
-        elif kind == PROCTITLE:
+        if kind == PROCTITLE:
             made = b"proctitle=" + encoded(b"\0".join(hidden))
         else:
             command = b"cmd=" + encoded(hidden[0])
             made = re.sub(rb"(?<![\w])cmd=(?:\"[^\"]*\"|[^\s']*)", lambda _: command, plain, count=1)
         return made + mark + names
+
+    def execve(self, bodies: list[bytes]) -> bytes | None:
+        """The bodies of an event's EXECVE records as one; None if nothing is to be hidden."""
+        found = raw_arguments(bodies)
+        # Where the beginning was lost the first of them is not the program.
+        words = list(found.values()) if 0 in found else [b"", *found.values()]
+        hidden = self.arguments(words)
+        if hidden == words:
+            return None
+        hidden = hidden[-len(found) :]
+        return encoded_arguments(dict(zip(found, hidden, strict=True)), argument_count(bodies))
 
     def arguments(self, arguments: list[bytes]) -> list[bytes]:
         """A command's arguments, the first being the program."""
@@ -118,9 +129,10 @@ def encoded(value: bytes) -> bytes:
     return b'"' + value + b'"' if plain else value.hex().upper().encode()
 
 
-def encoded_arguments(arguments: list[bytes]) -> bytes:
-    parts = [b"a%d=%s" % (number, encoded(argument)) for number, argument in enumerate(arguments)]
-    return b" ".join([b"argc=%d" % len(arguments), *parts])
+def encoded_arguments(arguments: Mapping[int, bytes], count: int | None) -> bytes:
+    """An EXECVE record of arguments by their number; `count` is what it says that there are."""
+    parts = [b"a%d=%s" % (number, encoded(argument)) for number, argument in arguments.items()]
+    return b" ".join(parts if count is None else [b"argc=%d" % count, *parts])
 
 
 def redactor(*, defaults: bool, patterns: list[str]) -> Redactor:

@@ -49,26 +49,23 @@ def is_authentication(event: Event) -> bool:
 
 def hosts(event: Event) -> list[str]:
     for path in ("source.ip", "source.address", "auditd.data.hostname", "destination.ip", "server.ip"):
-        if (value := str(event.get(path))) not in ABSENT:
-            return [value]
+        if found := [value for value in event.values(path) if value not in ABSENT]:
+            return found[:1]
     return []
 
 
 def terminals(event: Event) -> list[str]:
-    return [value for path in ("auditd.data.terminal", "auditd.data.tty") if (value := event.get(path)) not in ABSENT]
+    paths = ("auditd.data.terminal", "auditd.data.tty")
+    return [value for path in paths for value in event.values(path) if value not in ABSENT]
 
 
 def files(event: Event) -> list[str]:
     named = [path["name"] for path in event.get("auditd.paths", []) if "name" in path]
-    return named + [path for path in [event.get("auditd.data.path")] if path]
+    return named + event.values("auditd.data.path")
 
 
 def value_at(path: str) -> Callable[[Event], list[str]]:
-    def found(event: Event) -> list[str]:
-        value = event.get(path)
-        return [str(value)] if value not in ("", None) else []
-
-    return found
+    return lambda event: event.values(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class Event:
             found = found[name]
         return found
 
+    def values(self, path: str) -> list[str]:
+        """All of a field that may be a list."""
+        found = self.get(path, None)
+        return [str(value) for value in (found if isinstance(found, list) else [found]) if value not in (None, "")]
+
     @property
     def time(self) -> datetime:
         return datetime.fromisoformat(self.document["@timestamp"])
@@ -67,15 +72,14 @@ class Event:
 
     def keys(self) -> Iterator[str]:
         """Of the rule that the event matched, or that it is about."""
-        about = str(self.get("auditd.data.key"))
-        yield from dict.fromkeys([*self.get("tags", []), *filter(None, about.split("\x01"))])
+        about = [key for value in self.values("auditd.data.key") for key in value.split("\x01")]
+        yield from dict.fromkeys([*self.get("tags", []), *filter(None, about)])
 
     def names(self) -> Iterator[str]:
         """Of files and unix sockets."""
         yield from (path["name"] for path in self.get("auditd.paths", []) if "name" in path)
-        yield from filter(
-            None, (self.get("file.path"), self.get("auditd.data.path"), self.get("process.working_directory"))
-        )
+        for path in ("file.path", "auditd.data.path", "process.working_directory"):
+            yield from self.values(path)
 
 
 Condition = Callable[[Event], bool]

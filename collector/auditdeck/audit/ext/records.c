@@ -116,22 +116,9 @@ static bool printable(const char *text, uint32_t length) {
     return true;
 }
 
-static bool repeats(const struct state *s, const struct group *group) {
-    const struct record *records = s->records;
-    if (group->count < 4) return false;
-    for (int a = group->first; a != group->last; a = records[a].next)
-        for (int b = records[a].next;; b = records[b].next) {
-            if (records[a].kind == records[b].kind && records[a].text_length == records[b].text_length &&
-                !memcmp(records[a].text, records[b].text, records[a].text_length))
-                return true;
-            if (b == group->last) break;
-        }
-    return false;
-}
-
 static void close_group(struct state *s, int place) {
     struct group *group = &s->groups[s->open_groups[place]];
-    group->whole = !group->odd && group->count <= LARGEST && !repeats(s, group);
+    group->whole = !group->odd && group->count <= LARGEST;
     memmove(s->open_groups + place, s->open_groups + place + 1, (s->opened - place - 1) * sizeof *s->open_groups);
     s->opened--;
 }
