@@ -4,7 +4,8 @@ The stamp is `seconds.milliseconds:serial`; all records of an event have the sam
 
     node=host type=SYSCALL msg=audit(1700000000.123:456): arch=c000003e syscall=42 ...<0x1d>ARCH=x86_64 ...
 
-where the node is optional and what follows 0x1d are the names that auditd's ENRICHED format adds (auditd.conf(5)).
+where the node is optional and what follows 0x1d are the names that auditd's ENRICHED format adds (auditd.conf(5)). On
+the way through syslog and copies 0x1d may become #035, a blank, or nothing.
 From netlink the same arrives without `type=` (it is in the header) as `audit(1700000000.123:456): arch=...`.
 """
 
@@ -17,6 +18,13 @@ from auditdeck.audit.tables.record_types import RECORD_TYPES
 
 TYPE_NUMBERS = {name.encode(): number for number, name in RECORD_TYPES.items()}
 ENRICHMENT = b"\x1d"
+
+# What auditd's format_enrich names: fields of the types UID, GID, SYSCALL, ARCH and SOCKADDR in auparse/typetab.h.
+NAMED = (
+    b"AUID|UID|EUID|SUID|FSUID|OUID|OAUID|OLD-AUID|IUID|ID|INODE_UID|SAUID|OBJ_UID|OBJ_GID|GID|EGID|SGID|FSGID|OGID|"
+    b"IGID|INODE_GID|NEW_GID|SYSCALL|ARCH|SADDR"
+)
+NAME = re.compile(rb"""(?: |#035|\\(?:x1d|035|u001d))?((?:%b)=(?:"[^"]*"|\{[^{}]*\}|[^\s"'{}]*))""" % NAMED)
 
 STAMP = re.compile(rb"\d{1,15}\.\d{3}:\d{1,20}")
 
@@ -40,8 +48,27 @@ def record_of(kind: int, payload: bytes) -> Record:
     stamp = payload[6:end]
     if end < 0 or not STAMP.fullmatch(stamp):
         raise ValueError(f"no audit record: {payload[:40]!r}")
-    body, _, names = payload[end + 3 :].partition(ENRICHMENT)
+    body, names = without_names(payload[end + 3 :])
     return Record(kind, stamp, body.rstrip(b"\0\r\n "), names)
+
+
+def may_have_names(text: bytes) -> bool:
+    """Whether auditd's enrichment can be in it, with or without its separator."""
+    return ENRICHMENT in text or b"ID=" in text or b"SADDR=" in text or b"ARCH=" in text
+
+
+def without_names(text: bytes) -> tuple[bytes, bytes]:
+    """What stands behind the stamp, and auditd's enrichment of it: what follows 0x1d, or where that was lost the names
+    at the end. Text from outside is in quotes or in hex there, and cannot be taken for them."""
+    body, separator, names = text.partition(ENRICHMENT)
+    if separator or not may_have_names(text):
+        return body, names
+    start = end = len(text.rstrip(b"\0\r\n "))
+    for match in reversed(list(NAME.finditer(text, 0, end))):
+        if match.end() != start:
+            break
+        start, names = match.start(), text[match.start(1) : end]
+    return text[:start], names
 
 
 def read_line(line: bytes) -> tuple[bytes, int, bytes] | None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from auditdeck.audit.event import Event
-from auditdeck.audit.fields import fields
-from auditdeck.audit.record import Record, milliseconds, serial, type_name
+from auditdeck.audit.event import ENDS, Event
+from auditdeck.audit.fields import fields, text
+from auditdeck.audit.record import milliseconds, serial, type_name
 from auditdeck.context.users import Users
 from auditdeck.ecs.commands import command_part, title_part
 from auditdeck.ecs.context import Context
@@ -191,7 +191,7 @@ class Records:
                 address, call.name if call else "", context.network.addresses, is_object=meaning.object == "socket"
             ),
             answers=asking.part(asking.ask(pid, parent or 0, arguments)),
-            original=original_part("\n".join(map(original_line, self.records))) if original else {},
+            original=original_part(original_text(event)) if original else {},
         )
 
 
@@ -314,8 +314,12 @@ def executes(call: Call) -> bool:
     return call.name in ("execve", "execveat") and call.success is not False
 
 
-def original_line(record: Record) -> str:
-    return original_head(record.kind, record.stamp.decode()) + record.body.decode("utf-8", "backslashreplace")
+def original_text(event: Event) -> str:
+    """The records as they came, with the node that a log names and auditd's enrichment."""
+    node = f"node={text(event.node)} " if event.node else ""
+    stamp, start = event.stamp.decode(), len(event.stamp) + 9
+    lines = [original_head(kind, stamp) + text(payload[start:].rstrip(ENDS)) for kind, payload in event.items]
+    return "\n".join(node + line for line in lines)
 
 
 def original_head(kind: int, stamp: str) -> str:

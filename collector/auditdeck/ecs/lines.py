@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from auditdeck.audit.architecture import NAMES
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import NESTED, text, unhex
+from auditdeck.audit.fields import NESTED, fields, text, unhex
 from auditdeck.audit.record import Record, milliseconds, serial, type_name
 from auditdeck.audit.tables import flags
 from auditdeck.audit.tables.errors import ERRORS
@@ -68,28 +68,32 @@ class Call:
 
 
 def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) -> Iterator[str]:
-    """With names for numbers; times in `zone`, by default that of this machine."""
+    """With names for numbers, the last record first; times in `zone`, by default that of this machine."""
     time = milliseconds(event.stamp)
     moment = datetime.fromtimestamp(time // 1000, zone)
     stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}:{serial(event.stamp)}"
     node = f"node={text(event.node)} " if event.node else ""
-    for record in event.records:
+    for record in reversed(event.records):
         body = " ".join(f"{name}={value}" if name else value for name, value in interpreted(record, users))
         yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
 
 
 def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """The fields of a record in their order, each spelled out; words that are no fields have the name ""."""
+    """The fields of a record in their order, each spelled out; words that are no fields have the name "".
+
+    Where auditd's enrichment has a name it is that, and not this host's.
+    """
     call = call_of(record)
+    names = fields(record.names)
     for nested, name, raw, word in TOKEN.findall(record.body):
         if nested and depth >= DEEPEST:
             yield NESTED.decode(), f"'{text(nested)}'"
         elif nested:
-            inner = Record(record.kind, record.stamp, nested, b"")
+            inner = record._replace(body=nested)
             shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users, depth + 1))
             yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
         elif name:
-            yield name.decode(), field(record.kind, name.decode(), raw, call, users)
+            yield name.decode(), field(record.kind, name.decode(), raw, call, users, names)
         else:
             yield "", text(word)
 
@@ -114,7 +118,7 @@ def as_hex(value: str) -> int:
     return int(value, 16) if HEX_NUMBER.match(value) else -1
 
 
-def field(kind: int, name: str, raw: bytes, call: Call, users: Users) -> str:
+def field(kind: int, name: str, raw: bytes, call: Call, users: Users, names: dict[str, str]) -> str:
     """One value, by the name of its field and the type of its record (auparse_interpret_field(3))."""
     value = text(raw)
     if raw[:1] == b'"':
@@ -124,7 +128,7 @@ def field(kind: int, name: str, raw: bytes, call: Call, users: Users) -> str:
     if name in TEXTS:
         return text_field(kind, name, raw)
     if name in UIDS or name in GIDS:
-        return account(kind, name, value, users)
+        return names.get(name.upper()) or account(kind, name, value, users)
     if call.name and re.fullmatch("a[0-3]", name) and HEX_NUMBER.match(value):
         spelled = interpret.argument(call.name, int(name[1]), call.arguments, users)
         return f"0x{value}" if spelled is None else spelled

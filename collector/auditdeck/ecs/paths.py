@@ -8,7 +8,7 @@ from typing import Any
 
 from auditdeck.context.users import Users
 from auditdeck.ecs.part import Part, Whole
-from auditdeck.ecs.people import number
+from auditdeck.ecs.people import name_of
 from auditdeck.ecs.syscalls import integer
 
 TYPES = {
@@ -57,10 +57,8 @@ def path_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict
     """One PATH record for `auditd.paths`: its own fields, with the owner's names beside the numbers."""
     path: dict[str, Any] = dict(fields)
     for kind, known in (("ouid", users.user), ("ogid", users.group)):
-        if kind in fields:
-            name = names.get(kind.upper()) or known(number(fields[kind]))
-            if name:
-                path[f"{kind}_name"] = name
+        if kind in fields and (name := name_of(names, kind, fields[kind], known)):
+            path[f"{kind}_name"] = name
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from auditdeck.context.users import UNSET, Users
@@ -93,15 +94,21 @@ def identity(fields: dict[str, str], names: dict[str, str], users: Users, uid: s
     found: dict[str, Any] = {}
     if uid in fields:
         found["id"] = fields[uid]
-        name = names.get(uid.upper()) or users.user(number(fields[uid]))
-        if name and name not in ("unset", "unknown"):
+        if name := name_of(names, uid, fields[uid], users.user):
             found["name"] = name
     if gid and gid in fields:
         found["group"] = {"id": fields[gid]}
-        name = names.get(gid.upper()) or users.group(number(fields[gid]))
-        if name and name not in ("unset", "unknown"):
+        if name := name_of(names, gid, fields[gid], users.group):
             found["group"]["name"] = name
     return found
+
+
+def name_of(names: dict[str, str], field: str, value: str, known: Callable[[int], str]) -> str:
+    """What auditd says that the number of a field means, or else this host; "" where it is nobody's."""
+    name = names.get(field.upper())
+    if name is None:
+        return known(number(value))
+    return "" if name in ("unset", "unknown") or name.startswith("unknown(") else name
 
 
 def number(value: str) -> int:

@@ -23,7 +23,7 @@ import orjson
 
 from auditdeck.audit.event import ITEMS, Event
 from auditdeck.audit.fields import fields
-from auditdeck.audit.record import ENRICHMENT
+from auditdeck.audit.record import may_have_names
 from auditdeck.cache import Cache
 from auditdeck.context.processes import TRUSTED
 from auditdeck.ecs.commands import command_part, title_part
@@ -314,7 +314,7 @@ class Encoder:
         first, *lines = text.split(b"\n")
         key = first + b"".join([told(line) for line in lines] if b"\n142" in text else [line[:4] for line in lines])
         base = self.bases.get(key) or self.read_base(key, first, lines, arguments)
-        if base is None or ENRICHMENT in text:
+        if base is None or may_have_names(text):
             return None
         command = title = files = address = self.nothing
         data, asking, hidden, meaning = self.nothing, base.asking, False, base.said

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from auditdeck.audit.event import Event as Records
-from auditdeck.audit.record import Payload, read_line
+from auditdeck.audit.record import ENRICHMENT, Payload, read_line
 from auditdeck.context.users import Users
 from auditdeck.ecs.lines import interpreted_lines
 from auditdeck.errors import AuditdeckError
@@ -21,6 +21,7 @@ COLUMNS = [
     "NODE", "EVENT", "DATE", "TIME", "SERIAL_NUM", "EVENT_KIND", "SESSION", "SUBJ_PRIME", "SUBJ_SEC", "SUBJ_KIND",
     "ACTION", "RESULT", "OBJ_PRIME", "OBJ_SEC", "OBJ_KIND", "HOW",
 ]  # fmt: skip
+SEPARATOR = ENRICHMENT.decode()
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -65,13 +66,16 @@ def records_of(event: Event) -> Records:
 
 
 def as_raw(event: Event) -> Iterator[str]:
-    yield from (harmless(line) for line in original(event).split("\n"))
+    for line in original(event).split("\n"):
+        yield SEPARATOR.join(map(harmless, line.split(SEPARATOR)))
 
 
 def as_default(event: Event) -> Iterator[str]:
+    """The last record first, and without auditd's enrichment, as ausearch does it."""
     yield "----"
     yield f"time->{event.time.astimezone():%a %b %e %H:%M:%S %Y}"
-    yield from as_raw(event)
+    for line in reversed(original(event).split("\n")):
+        yield harmless(line.partition(SEPARATOR)[0])
 
 
 def as_interpreted(event: Event, users: Users) -> Iterator[str]:
