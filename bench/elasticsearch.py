@@ -37,7 +37,6 @@ from auditdeck.outputs.formats.encode import same
 from auditdeck.outputs.formats.fluentd import fluentd
 from auditdeck.outputs.formats.goaudit import go_audit
 from auditdeck.settings.model import ElasticsearchOutput as Settings
-from auditdeck.settings.model import Size
 from bench.events import connects
 
 HOST = Host("bench", "0123456789abcdef0123456789abcdef", "x86_64", "6.1.0")
@@ -155,7 +154,7 @@ def through_output(url: str, index: str, lines: list[bytes]) -> float:
         with Writer(Path(folder) / "events") as writer:
             for start in range(0, len(lines), BATCH):
                 writer.append(lines[start : start + BATCH])
-        settings = Settings(hosts=[url], index=index, bulk_count=BATCH, bulk_size=Size(16 << 20))
+        settings = Settings(hosts=[url], index=index, bulk_count=BATCH, bulk_size=16 << 20)
         output = ElasticsearchOutput(settings, Path(folder), same)
         began = time.monotonic()
         output.start()

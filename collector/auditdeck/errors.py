@@ -17,6 +17,9 @@ Each message is one sentence that says what is wrong, and `hint` what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AuditdeckError(Exception):
     """Base of all errors; `hint` is what the user can do about it."""
@@ -91,3 +94,9 @@ class ProvisionError(AuditdeckError):
     def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
         self.status = status
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about a word that is not known; nothing if no other is like it."""
+    found = get_close_matches(word, known, 1)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -64,7 +64,7 @@ def test_the_same_capabilities_everywhere() -> None:
 
 
 def test_settings_of_the_daemon_set_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    from auditdeck.settings.model import read_settings
+    from auditdeck.settings.read import read_settings
 
     monkeypatch.delenv("AUDITDECK_HOST__NAME", raising=False)
     settings = read_settings(KUBERNETES / "auditdeck.yaml")

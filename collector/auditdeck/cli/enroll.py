@@ -11,7 +11,7 @@ import click
 from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, reach, setting
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import ProvisionError
-from auditdeck.settings.model import duration
+from auditdeck.settings.kinds import duration
 from auditdeck.stack.secrets import Secrets
 
 

@@ -14,7 +14,8 @@ import click
 import orjson
 
 from auditdeck.report.visible import VisibleFormatter, visible_json
-from auditdeck.settings.model import Settings, read_settings
+from auditdeck.settings.model import Settings
+from auditdeck.settings.read import read_settings
 
 
 @dataclass(slots=True)

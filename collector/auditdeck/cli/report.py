@@ -12,7 +12,7 @@ import click
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.query.answers import BY, Question, ask
 from auditdeck.query.columns import STATES, UNKNOWN
-from auditdeck.settings.model import duration
+from auditdeck.settings.kinds import duration
 
 
 class Moment(click.ParamType[datetime]):

@@ -17,7 +17,6 @@ from auditdeck.context.proc import Proc
 from auditdeck.context.processes import Processes
 from auditdeck.context.users import Users
 from auditdeck.ecs.redaction import Redactor, redactor
-from auditdeck.errors import SettingsError
 from auditdeck.settings.model import Settings
 
 
@@ -64,7 +63,7 @@ class Context:
 
 
 def live_context(settings: Settings, host: Host, users: Users) -> Context:
-    """For events of this host as they happen. Raises SettingsError."""
+    """For events of this host as they happen."""
     wanted = settings.enrich
     proc = Proc()
     processes = Processes(host.id or host.name, proc=proc)
@@ -77,7 +76,11 @@ def live_context(settings: Settings, host: Host, users: Users) -> Context:
     if wanted.environment or wanted.hashes:
         context.executions = Executions(tuple(wanted.environment), wanted.hash_limit if wanted.hashes else 0, proc)
     context.labels = Labels(
-        tuple(LabelRule(rule.label, rule.key, pattern(rule.executable)) for rule in wanted.labels), processes.parent_of
+        tuple(
+            LabelRule(rule.label, rule.key, re.compile(rule.executable) if rule.executable else None)
+            for rule in wanted.labels
+        ),
+        processes.parent_of,
     )
     return context
 
@@ -95,10 +98,3 @@ def configured(context: Context, settings: Settings) -> Context:
     context.scripts, context.groups = settings.enrich.scripts, settings.enrich.groups
     context.arguments_limit = settings.documents.arguments_limit
     return context
-
-
-def pattern(text: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(text) if text else None
-    except re.error as error:
-        raise SettingsError(f"enrich.labels: {text!r} is no regular expression: {error}") from error

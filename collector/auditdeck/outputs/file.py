@@ -23,7 +23,7 @@ class FileOutput(LineOutput):
         super().__init__("file", data_dir, encode)
         self.settings = settings
         self.path = Path(settings.path)
-        self.mode = file_mode(settings.mode)
+        self.mode = int(settings.mode, 8)
         self.owner = owner(settings)
         self.file = -1
 
@@ -90,16 +90,6 @@ class StdoutOutput(LineOutput):
     def send(self, lines: list[bytes]) -> None:
         sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
         sys.stdout.buffer.flush()
-
-
-def file_mode(text: str) -> int:
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = 0
-    if not 0 < mode <= 0o7777:
-        raise SettingsError(f"outputs.file.mode: {text!r} is no octal file mode", "0600, for example")
-    return mode
 
 
 def owner(settings: Settings) -> tuple[int, int]:

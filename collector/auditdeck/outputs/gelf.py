@@ -9,7 +9,6 @@ from pathlib import Path
 
 import orjson
 
-from auditdeck.errors import SettingsError
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
@@ -25,8 +24,6 @@ class GelfOutput(LineOutput):
     """The line is the message; a document that needs more than 128 chunks is a dead letter, as GELF cannot carry it."""
 
     def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
-        if not settings.address:
-            raise SettingsError("outputs.gelf.address is missing", "host:port, for example localhost:12201")
         self.settings = settings
         self.wire = Wire(settings.network, settings.address)
         self.form = encode

@@ -6,7 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from auditdeck.errors import SettingsError
+from auditdeck.settings.kinds import host_and_port
 
 TIMEOUT = 10.0
 STREAMS = {"tcp", "tls", "unix"}
@@ -41,7 +41,7 @@ class Wire:
             opened.settimeout(TIMEOUT)
             opened.connect(self.address)
             return opened
-        host, port = split(self.address)
+        host, port = host_and_port(self.address)
         if self.network == "udp":
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             opened = socket.socket(family, kind, protocol)
@@ -57,11 +57,3 @@ class Wire:
         if self.opened is not None:
             self.opened.close()
         self.opened = None
-
-
-def split(address: str) -> tuple[str, int]:
-    """host:port, [address]:port; raises SettingsError."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise SettingsError(f"{address!r} is no address", "host:port, for example logs.example.org:514")
-    return host.strip("[]"), int(port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from auditdeck.settings.model import duration
+from auditdeck.settings.kinds import duration
 
 WORDS = "now, recent, this-hour, today, yesterday, this-week, week-ago, this-month, this-year, boot"
 DATES = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y")

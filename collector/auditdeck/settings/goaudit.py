@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from auditdeck.errors import SettingsError
+from auditdeck.settings.given import Given, Path
 
 logger = logging.getLogger("auditdeck")
 
@@ -29,77 +29,96 @@ PLACES = {
 }
 
 
+MOVED: dict[Path, Path] = {
+    ("kernel", "receive_buffer"): ("socket_buffer", "receive"),
+    ("documents", "min_type"): ("events", "min"),
+    ("documents", "max_type"): ("events", "max"),
+    ("enrich", "containers"): ("extras", "containers", "enabled"),
+    ("enrich", "cgroups"): ("extras", "cgroups", "enabled"),
+    ("rules", "lines"): ("rules",),
+    ("filters",): ("filters",),
+    ("outputs",): ("output",),
+}
+
+
 def is_go_audit(values: dict[str, Any]) -> bool:
     """Whether all keys are go-audit's, with the two without which it does not start: rules (a list) and output."""
     return values.keys() <= KEYS and isinstance(values.get("rules"), list) and isinstance(values.get("output"), dict)
 
 
-def from_go_audit(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The same in auditdeck's keys. Raises SettingsError."""
-    logger.info("%s is a go-audit.yaml: events are written as go-audit does", where)
-    for name in values.keys() - KEYS:
-        raise SettingsError(f"{where}: unknown key `{name}` in a go-audit.yaml", f"use {', '.join(sorted(KEYS))}")
-    made: dict[str, Any] = {}
+def from_go_audit(given: Given) -> Given:
+    """The same in auditdeck's keys, at the places where they stand."""
+    logger.info("%s is a go-audit.yaml: events are written as go-audit does", given.name)
+    for name in given.values.keys() - KEYS:
+        given.problem((name,), f"unknown key `{name}` in a go-audit.yaml; use {', '.join(sorted(KEYS))}")
     for path, reason in WITHOUT_MEANING.items():
         *sections, key = path.split(".")
-        place = values
-        for section in sections:
-            place = section_of(place, section, where)
-        if place.get(key):
-            logger.warning("%s: %s has no meaning here: %s", where, path, reason)
-    receive = section_of(values, "socket_buffer", where).get("receive")
-    if receive:
-        made["kernel"] = {"receive_buffer": receive}
-    extras = section_of(values, "extras", where)
-    containers = section_of(extras, "containers", where)
-    made["enrich"] = {
-        "containers": bool(containers.get("enabled")),
-        "cgroups": bool(section_of(extras, "cgroups", where).get("enabled")),
-        **({} if containers.get("docker") else {"docker_socket": ""}),
+        if section_of(given, *sections).get(key):
+            logger.warning("%s: %s has no meaning here: %s", given.place((*sections, key)), path, reason)
+    containers, events = section_of(given, "extras", "containers"), section_of(given, "events")
+    values = {
+        "kernel": {"receive_buffer": section_of(given, "socket_buffer").get("receive") or None},
+        "enrich": {
+            "containers": bool(containers.get("enabled")),
+            "cgroups": bool(section_of(given, "extras", "cgroups").get("enabled")),
+            **({} if containers.get("docker") else {"docker_socket": ""}),
+        },
+        "documents": {"min_type": events.get("min", 1300), "max_type": events.get("max", 1399)},
+        "rules": {"default": False, "lines": given.values.get("rules")},
+        "filters": given.values.get("filters"),
+        "outputs": outputs_of(given),
     }
-    events = section_of(values, "events", where)
-    made["documents"] = {"min_type": events.get("min", 1300), "max_type": events.get("max", 1399)}
-    rules = values.get("rules") or []
-    if not isinstance(rules, list):
-        raise SettingsError(f"{where}: rules must be a list, as go-audit has it")
-    made["rules"] = {"default": False, "lines": [str(rule) for rule in rules]}
-    made["filters"] = [filter_of(entry, number, where) for number, entry in enumerate(values.get("filters") or [], 1)]
-    made["outputs"] = outputs_of(section_of(values, "output", where), where)
-    return made
+    check_filters(given)
+    return Given(given.name, values, moved(given.places), moved(given.texts), given.problems)
 
 
-def outputs_of(output: dict[str, Any], where: str) -> dict[str, Any]:
+def outputs_of(given: Given) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for name, given in output.items():
-        if name not in PLACES or not isinstance(given, dict):
-            raise SettingsError(f"{where}: go-audit has no output.{name}", f"use {', '.join(PLACES)}")
-        if given.get("enabled") and "attempts" in given:
-            logger.warning("%s: output.%s.attempts has no meaning here: attempts go on for ever", where, name)
-        kept = {key: value for key, value in given.items() if key in PLACES[name]}
-        if "mode" in kept and not isinstance(kept["mode"], str):
-            # YAML reads 0600 as the number 384.
-            kept["mode"] = f"{kept['mode']:04o}"
+    for name in section_of(given, "output"):
+        output = section_of(given, "output", name)
+        if name not in PLACES:
+            given.problem(("output", name), f"go-audit has no output.{name}; use {', '.join(PLACES)}")
+            continue
+        if output.get("enabled") and "attempts" in output:
+            place = given.place(("output", name, "attempts"))
+            logger.warning("%s: output.%s.attempts has no meaning here: attempts go on for ever", place, name)
+        kept = {key: value for key, value in output.items() if key in PLACES[name]}
         compression = kept.pop("compression", None)
         if isinstance(compression, dict):
             kept["compression"] = COMPRESSION.get(compression.get("type", 0), "gzip")
             kept["compression_level"] = compression.get("level", 1)
         made[name] = {"form": "go-audit", **kept}
     if sum(bool(section.get("enabled")) for section in made.values()) > 1:
-        raise SettingsError(f"{where}: only one output of go-audit can be enabled at a time", "see output")
+        given.problem(("output",), "only one output of go-audit can be enabled at a time")
     return made
 
 
-def filter_of(entry: Any, number: int, where: str) -> dict[str, Any]:
-    if not isinstance(entry, dict) or "message_type" not in entry or "regex" not in entry:
-        raise SettingsError(f"{where}: filter {number} needs message_type and regex")
-    unknown = entry.keys() - {"syscall", "message_type", "regex"}
-    if unknown:
-        raise SettingsError(f"{where}: filter {number} has an unknown key: {', '.join(sorted(unknown))}")
-    return dict(entry)
+def check_filters(given: Given) -> None:
+    """What go-audit asks of a filter; auditdeck's own may have less, and more."""
+    for number, entry in enumerate(given.values.get("filters") or []):
+        if not isinstance(entry, dict) or not {"message_type", "regex"} <= entry.keys():
+            given.problem(("filters", number), f"filter {number + 1} needs message_type and regex")
+        elif unknown := entry.keys() - {"syscall", "message_type", "regex"}:
+            text = f"filter {number + 1} has an unknown key: {', '.join(sorted(unknown))}"
+            given.problem(("filters", number), text)
 
 
-def section_of(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
-    section = values.get(name) or {}
-    if not isinstance(section, dict):
-        raise SettingsError(f"{where}: {name} must be a section with keys")
-    return section
+def section_of(given: Given, *path: str) -> dict[str, Any]:
+    """A section, empty if it is not there."""
+    section: Any = given.values
+    for name in path:
+        section = section.get(name) or {}
+        if not isinstance(section, dict):
+            given.problem(path, f"{'.'.join(path)} must be a section with keys")
+            return {}
+    found: dict[str, Any] = section
+    return found
+
+
+def moved(table: dict[Path, str]) -> dict[Path, str]:
+    return {
+        (*new, *path[len(old) :]): value
+        for new, old in MOVED.items()
+        for path, value in table.items()
+        if path[: len(old)] == old
+    }

@@ -1,0 +1,141 @@
+"""The kinds of values that settings have beside texts and numbers: how each is written, and what is wrong with others.
+
+A kind is a plain type with a function that takes what was written and gives the value, or raises ValueError with a
+whole sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from auditdeck.errors import did_you_mean
+
+SIZE_UNITS = {
+    "": 1,
+    "B": 1,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+    "TIB": 1 << 40,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
+TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def size(value: object) -> int:
+    """Bytes of 16MiB, 10GiB, 500MB or a number; raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B?)", str(value).strip().upper())
+    unit = match and (match[2] + "B" if match[2] in ("KI", "MI", "GI", "TI", "K", "M", "G") else match[2])
+    if not match or unit not in SIZE_UNITS:
+        raise ValueError(f"{value!r} is not a valid size; use 16MiB, 10GiB or a number of bytes")
+    return int(float(match[1]) * SIZE_UNITS[unit])
+
+
+def duration(value: object) -> float:
+    """Seconds of 500ms, 2s, 5m, 1h, 7d, 2w or a number; raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a valid duration; use 500ms, 2s, 1h, 7d or a number of seconds")
+    return float(match[1]) * TIME_UNITS[match[2] or ""]
+
+
+def pattern(text: str) -> str:
+    return compilable(text, text)
+
+
+def byte_pattern(text: str) -> str:
+    """One that is looked for in records as they are: bytes."""
+    return compilable(text, text.encode())
+
+
+def compilable(text: str, used: str | bytes) -> str:
+    try:
+        re.compile(used)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
+    return text
+
+
+def network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        if text:
+            raise ValueError(f"{text!r} is not a valid network; use 10.0.0.0/8 or an address") from None
+    return text
+
+
+def url(text: str) -> str:
+    """As Elastic's client takes it: with scheme, host and port."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port
+    except ValueError:
+        good = False
+    if not good:
+        # Without what may be a password.
+        shown = text.rpartition("@")[2]
+        raise ValueError(f"{shown!r} is not a valid address of Elasticsearch; use https://host:9200")
+    return text
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Of host:port or [address]:port; raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not a valid address; use host:port, for example logs.example.org:514")
+    return host.strip("[]"), int(port)
+
+
+def file_mode(text: str) -> str:
+    if not re.fullmatch("(0o?)?[0-7]{3,4}", text):
+        raise ValueError(f"{text!r} is not a valid file mode; use an octal one such as 0600")
+    return text
+
+
+def system_call(value: int | str) -> int | str:
+    from auditdeck.audit.tables.syscalls import SYSCALLS
+
+    known = {name for table in SYSCALLS.values() for name in table.values()}
+    return named(value, known, "system call")
+
+
+def record_type(value: int | str) -> int | str:
+    from auditdeck.audit.record import TYPE_NUMBERS
+
+    name = value.upper() if isinstance(value, str) else value
+    return named(name, {name.decode() for name in TYPE_NUMBERS}, "record type")
+
+
+def named(value: int | str, known: set[str], what: str) -> int | str:
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    if isinstance(value, str) and value not in known:
+        raise ValueError(f"{value!r} is not a {what}{did_you_mean(value, known) or '; use its name or its number'}")
+    return value
+
+
+def kind(read: Callable[[Any], Any], **schema: Any) -> Meta:
+    """`schema`: what JSON Schema says of it, beside the type."""
+    return Meta(extra={"read": read, "schema": schema})
+
+
+Size = Annotated[int, kind(size, type=["integer", "string"], pattern=r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$")]
+"""Bytes, written as 16MiB, 10GiB or a number."""
+Duration = Annotated[float, kind(duration, type=["number", "string"], pattern=r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)?\s*$")]
+"""Seconds, written as 500ms, 2s, 1h, 7d or a number."""
+Pattern = Annotated[str, kind(pattern, format="regex")]
+BytePattern = Annotated[str, kind(byte_pattern, format="regex")]
+Network = Annotated[str, kind(network)]
+Url = Annotated[str, kind(url, format="uri")]
+FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]
+SystemCall = Annotated[int | str, kind(system_call)]
+RecordType = Annotated[int | str, kind(record_type)]
