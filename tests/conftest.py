@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
+
+# Local time is that of the host; what tests expect does not depend on it.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,8 @@ import json
 import re
 import shlex
 import subprocess
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,9 @@ QUERIES = [
 ]  # fmt: skip
 
 
-def by_ausearch(log: Path, query: str) -> set[int]:
+def by_ausearch(log: Path, query: str, zone: str = "UTC") -> set[int]:
     command = [require("ausearch", "auditd"), "--raw", "-if", str(log), *shlex.split(query)]
-    result = subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+    result = subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8", "TZ": zone})
     return {int(serial) for serial in SERIAL.findall(result.stdout)}
 
 
@@ -43,6 +45,34 @@ def by_auditdeck(log: Path, query: str) -> set[int]:
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_same_events(name: str, query: str) -> None:
     assert by_auditdeck(FIXTURES / name, query) == by_ausearch(FIXTURES / name, query)
+
+
+@pytest.mark.parametrize(
+    ("changed", "query"),
+    [
+        ("2026-10-25", "-ts 10/25/26 02:30:00"),
+        ("2026-10-25", "-te 10/25/26 02:30:00"),
+        ("2026-03-29", "-ts 03/29/26 02:30:00"),
+    ],
+)
+def test_where_clocks_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, query: str) -> None:
+    """Events of three hours, ten minutes apart, around the change at 01:00 UTC.
+
+    Asked for is the hour that comes twice or is left out; 03:10 of such a day ausearch takes for another hour.
+    """
+    begin = int(datetime.fromisoformat(f"{changed}T00:00:00+00:00").timestamp())
+    lines = [f"type=LOGIN msg=audit({begin + n * 600}.000:{n + 1}): pid=1 uid=0 res=1\n" for n in range(18)]
+    log = tmp_path / "audit.log"
+    log.write_text("".join(lines))
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        found = by_auditdeck(log, query)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == by_ausearch(log, query, "Europe/Berlin")
+    assert 0 < len(found) < 18
 
 
 def test_queries_find_something() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,7 @@ import pytest
 
 from auditdeck.eventlog.writer import Writer, compress
 from auditdeck.query.formats import cell, harmless
-from auditdeck.query.times import local_moment
 from tests.support.run import auditdeck
-
-NOW = datetime(2026, 11, 24, 13, 45, 30).astimezone()
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("now", NOW),
-        ("recent", NOW - timedelta(minutes=10)),
-        ("this-hour", NOW.replace(minute=0, second=0)),
-        ("today", NOW.replace(hour=0, minute=0, second=0)),
-        ("yesterday", NOW.replace(day=23, hour=0, minute=0, second=0)),
-        ("this-week", NOW.replace(day=22, hour=0, minute=0, second=0)),
-        ("week-ago", NOW.replace(day=17, hour=0, minute=0, second=0)),
-        ("this-month", NOW.replace(day=1, hour=0, minute=0, second=0)),
-        ("this-year", NOW.replace(month=1, day=1, hour=0, minute=0, second=0)),
-        ("2h", NOW - timedelta(hours=2)),
-        ("12:30", NOW.replace(hour=12, minute=30, second=0)),
-        ("12:30:15", NOW.replace(hour=12, minute=30, second=15)),
-        ("2026-11-20", datetime(2026, 11, 20).astimezone()),
-        ("11/20/2026", datetime(2026, 11, 20).astimezone()),
-        ("11/20/26 08:00:01", datetime(2026, 11, 20, 8, 0, 1).astimezone()),
-        ("2026-11-20T08:00:00+00:00", datetime.fromisoformat("2026-11-20T08:00:00+00:00")),
-    ],
-)
-def test_times(text: str, moment: datetime) -> None:
-    assert local_moment(text, NOW) == moment
-
-
-@pytest.mark.parametrize("text", ["tomorrow", "25:99", "2026-13-01", "", "x y"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time"):
-        local_moment(text, NOW)
-    assert "is no time" in auditdeck("search", "-if", "/dev/null", "-ts", text or " ").stderr
 
 
 def document(number: int, **more: Any) -> bytes:

@@ -81,7 +81,7 @@ def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
 def start_log(*, quiet: bool) -> None:
     """Before the settings are read: what is said about them is heard."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S %Z"))
     logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, handlers=[handler])
     # Elastic's client logs every request.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)

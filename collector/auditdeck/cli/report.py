@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from auditdeck.cli.moment import HELP, Moment
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.query.answers import BY, Question, ask
 from auditdeck.query.columns import STATES, UNKNOWN
-from auditdeck.settings.kinds import duration
-
-
-class Moment(click.ParamType[datetime]):
-    """A point in time: 7d (ago), 2026-11-23, 2026-11-23T12:00:00Z, now, today, yesterday; without a zone UTC."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        now = datetime.now(UTC)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        words = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
-        if text in words:
-            return words[text]
-        try:
-            return now - timedelta(seconds=duration(text))
-        except (ValueError, OverflowError):
-            pass
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(
-                f"{text!r} is not a valid time; use 7d, 12h, today, yesterday, 2026-11-23 or 2026-11-23T12:00:00Z",
-                param,
-                ctx,
-            )
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
 
 COUNTED = "\0"
 """What --user and --host without a name stand for."""
@@ -92,7 +62,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     default="7d",
     show_default=True,
     metavar="TIME",
-    help="From when on: 7d, 12h, today, 2026-11-23, or RFC 3339.",
+    help=f"From when on: {HELP}.",
 )
 @click.option("--until", type=Moment(), default="now", show_default=True, metavar="TIME", help="Up to when.")
 @click.option(
@@ -147,7 +117,7 @@ def command(
 
     A connection counts when it was established; attempts that were refused, unanswered or unreachable are shown apart.
     With --auth, --login, --executable and the like, or --summary: the reports of aureport(8) instead. Works while a
-    collector runs. All times are UTC.
+    collector runs. Times are local; days, and times in JSON, are UTC.
     """
     if since >= until:
         raise click.UsageError("--since must be before --until")

@@ -11,16 +11,14 @@ import click
 
 from auditdeck.audit.tables.errors import ERRORS
 from auditdeck.audit.tables.syscalls import SYSCALLS
+from auditdeck.cli.moment import HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
 from auditdeck.query import search as q
 from auditdeck.query.formats import COLUMNS, row, shower
 from auditdeck.query.sources import find
-from auditdeck.query.times import WORDS, local_moment
 
 FORMATS = ("raw", "default", "interpret", "csv", "text", "json")
-CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\Z")
-DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}\Z|\d{4}-\d{2}-\d{2}\Z")
 ROLES: dict[str, tuple[str, ...]] = {
     "uid_all": ("", "effective", "saved", "filesystem", "audit"),
     "uid": ("",),
@@ -32,21 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Search(click.Command):
-    """Takes a time as ausearch does: as a date and a time of day, two words."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        made: list[str] = []
-        for word in args:
-            if CLOCK.match(word) and len(made) > 1 and DATE.match(made[-1]) and made[-2] in TIMES:
-                made[-1] += f" {word}"
-            else:
-                made.append(word)
-        return super().parse_args(ctx, made)
-
-
 HOSTS = ["source.ip", "source.address", "destination.ip", "server.ip", "auditd.data.hostname", "auditd.data.addr"]
-TIMES = ("-ts", "--start", "-te", "--end")
 
 
 def option(*names: str, **more: Any) -> Callable[[Any], Any]:
@@ -57,7 +41,7 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_shared(function, ("--config",))
 
 
-@click.command("search", cls=Search)
+@click.command("search", cls=TwoWords)
 @option("-a", "--event", help="Serial number.")
 @option("--arch", help="Architecture: x86_64, i386, aarch64, b64 …")
 @option("-c", "--comm", "comm", help="Process name (part of it).")
@@ -85,8 +69,8 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-sc", "--syscall", "syscall", help="System call, by name or number.")
 @option("--session", help="Login session.")
 @option("-sv", "--success", "success", type=click.Choice(["yes", "no"]), help="Whether it succeeded.", metavar=None)
-@option("-te", "--end", "end", metavar="TIME", help="Up to when.")
-@option("-ts", "--start", "start", metavar="TIME", help=f"From when on: {WORDS}, a date, a time, or both.")
+@option("-te", "--end", "end", metavar="TIME", type=Moment(), help="Up to when.")
+@option("-ts", "--start", "start", metavar="TIME", type=Moment(), help=f"From when on: {HELP}.")
 @option("-tm", "--terminal", "terminal", help="Terminal.")
 @option("-ua", "--uid-all", "uid_all", help="User in any role (also at login), by number or name.")
 @option("-ue", "--uid-effective", "uid_effective", help="Effective user.")
@@ -133,8 +117,7 @@ def chosen(given: dict[str, Any]) -> str:
 
 def make_query(given: dict[str, Any]) -> q.Query:
     """Raises ValueError with what is wrong."""
-    since, until = (local_moment(given[name]) if given[name] else None for name in ("start", "end"))
-    made = q.Query(since, until)
+    made = q.Query(given["start"], given["end"])
     whole = given["whole"]
     add = made.conditions.append
     for name, path in (("event", "auditd.sequence"), ("pid", "process.pid"), ("ppid", "process.parent.pid"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 from typing import Any
 
 from auditdeck import __version__
 from auditdeck.query.answers import Question
+from auditdeck.query.times import window
 from auditdeck.report import charts
 from auditdeck.report.sentences import counted, coverage, losses, moved, not_counted
 from auditdeck.report.visible import visible
@@ -69,13 +71,13 @@ def page(answer: dict[str, Any], question: Question) -> str:
 <header>
 <h1>Outbound TCP connections</h1>
 <div class="count">{totals["connections"]:,}</div>
-<div class="soft">{window(question)}</div>
+<div class="soft">{asked(question)}</div>
 <div>{escape(not_counted(totals))}</div>
 <div>{escape(moved(totals))}</div>
 <div>{active(answer["active_share"])}</div>
 {quality(answer)}
 </header>
-{section("Connections a day", charts.by_day(totals["by_day"]))}</div>
+{section("Connections a day (UTC)", charts.by_day(totals["by_day"]))}</div>
 <div class="grid">
 {"".join(sections)}
 </div>
@@ -85,8 +87,8 @@ def page(answer: dict[str, Any], question: Question) -> str:
 """
 
 
-def window(question: Question) -> str:
-    text = f"{question.since:%Y-%m-%d %H:%M} to {question.until:%Y-%m-%d %H:%M} UTC"
+def asked(question: Question) -> str:
+    text = window(question.since, question.until)
     for name, value in question.filters.items():
         text += f", {name} {value}"
     return escape(visible(text))
@@ -149,10 +151,10 @@ def destinations(entries: list[dict[str, Any]]) -> str:
 def first_seen(entries: list[dict[str, Any]]) -> str:
     body = [
         f"<tr><td>{cell(e['executable'])}</td><td>{cell(e['user'])}</td>"
-        f"<td>{escape(e['time'][:16].replace('T', ' '))}</td></tr>"
+        f"<td>{datetime.fromisoformat(e['time']).astimezone():%Y-%m-%d %H:%M %Z}</td></tr>"
         for e in entries[:ROWS]
     ]
-    return table([("executable", ""), ("user", ""), ("when (UTC)", "")], body, len(entries))
+    return table([("executable", ""), ("user", ""), ("when", "")], body, len(entries))
 
 
 def table(columns: list[tuple[str, str]], body: list[str], count: int) -> str:

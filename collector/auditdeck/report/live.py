@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
@@ -70,9 +71,8 @@ class Summary:
                 self.pairs[user, executable] += 1
                 if len(self.pairs) > KEPT:
                     self.pairs = Counter(dict(self.pairs.most_common(KEPT // 2)))
-            self.latest.append(
-                f"{document['@timestamp'][11:19]}  {user}  {executable}  →  {to.get('ip')} {to.get('port')}  {state}"
-            )
+            clock = f"{datetime.fromisoformat(document['@timestamp']).astimezone():%H:%M:%S %Z}"
+            self.latest.append(f"{clock}  {user}  {executable}  →  {to.get('ip')} {to.get('port')}  {state}")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Any:
         with self.lock:

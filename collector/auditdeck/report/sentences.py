@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+from auditdeck.query.times import window
 
 LOST = {
     "kernel_lost": "records lost by the kernel",
@@ -40,7 +43,8 @@ def coverage(found: dict[str, Any]) -> str:
     if several:
         text += f" (mean of {len(found['hosts'])} hosts)"
     shown = [
-        f"from {since[:16].replace('T', ' ')} to {until[:16].replace('T', ' ')}" + (f" ({host})" if several else "")
+        f"from {window(datetime.fromisoformat(since), datetime.fromisoformat(until))}"
+        + (f" ({host})" if several else "")
         for since, until, host in holes[:HOLES]
     ]
     if shown:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from auditdeck.query.answers import Question
+from auditdeck.query.times import window
 from auditdeck.report.console import make_console
 from auditdeck.report.sentences import counted, coverage, losses, moved, not_counted, percent, size
 from auditdeck.report.table import Column, draw
@@ -55,7 +56,7 @@ def headline(answer: dict[str, Any], question: Question) -> Text:
     text = Text()
     text.append(f"{totals['connections']:,}", style="bold green")
     text.append(f" {counted(totals['connections'])}", style="bold")
-    text.append(f"\n{question.since:%Y-%m-%d %H:%M} to {question.until:%Y-%m-%d %H:%M} UTC", style="dim")
+    text.append(f"\n{window(question.since, question.until)}", style="dim")
     for name, value in question.filters.items():
         text.append(f", {name} ", style="dim").append(visible(str(value)) or NONE.get(name, "?"))
     text.append(f"\n{not_counted(totals)}", style="red" if totals["failed"] else "dim")
@@ -67,7 +68,7 @@ def days(console: Console, by_day: list[Entry]) -> None:
     most = max((day["connections"] for day in by_day), default=0) or 1
     rows = [[d["date"], f"{d['connections']:,}", f"{d['failed']:,}", d["connections"] / most] for d in by_day[-31:]]
     columns = [Column("date", "number"), Column("connections", "number"), Column("failed", "number"), BAR]
-    draw(console, "Day", columns, rows)
+    draw(console, "Day (UTC)", columns, rows)
 
 
 def shares(console: Console, title: str, entries: list[Entry], label: str, top: int = TOP) -> None:
