@@ -41,7 +41,7 @@ def test_damaged_lines_are_counted_and_shown(tmp_path: Path) -> None:
     result = auditdeck("decode", log)
     assert result.status == 3
     line = LOG.read_bytes().count(b"\n") + 1
-    assert f"audit.log:{line}: no audit record: 'what is this'" in result.stderr
+    assert f"audit.log:{line}: this is not an audit record: 'what is this'" in result.stderr
     assert "1 damaged lines" in result.stderr
     assert "logged-in" in result.stdout
 

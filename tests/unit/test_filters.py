@@ -81,10 +81,10 @@ def test_the_first_match_decides(users: Users) -> None:
     [
         ({}, "filter 1 says nothing"),
         ({"keep": True}, "filter 1 says nothing"),
-        ({"regex": "("}, "filter 1: no regular expression"),
+        ({"regex": "("}, "filter 1: not a valid regular expression"),
         ({"destination": "10.0.0.0/99"}, "filter 1: destination"),
-        ({"message_type": "NOPE"}, "filter 1: 'NOPE' is no record type"),
-        ({"syscall": "nope"}, "filter 1: 'nope' is no system call"),
+        ({"message_type": "NOPE"}, "filter 1: 'NOPE' is not a record type"),
+        ({"syscall": "nope"}, "filter 1: 'nope' is not a system call"),
     ],
 )
 def test_errors_say_which_filter(users: Users, entry: dict[str, Any], message: str) -> None:

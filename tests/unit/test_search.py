@@ -95,10 +95,10 @@ def test_records_that_were_not_kept_cannot_be_shown(data: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-m", "NOPE"], "'NOPE' is no record type"),
-        (["-sc", "nope"], "'nope' is no system call"),
-        (["-e", "nope"], "'nope' is no result"),
-        (["--arch", "z80"], "'z80' is no architecture"),
+        (["-m", "NOPE"], "'NOPE' is not a record type; use"),
+        (["-sc", "nope"], "'nope' is not a system call; did you mean"),
+        (["-e", "nope"], "'nope' is not a result; use"),
+        (["--arch", "z80"], "'z80' is not an architecture; use"),
     ],
 )
 def test_errors(options: list[str], message: str) -> None:

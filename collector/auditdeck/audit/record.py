@@ -47,7 +47,7 @@ def record_of(kind: int, payload: bytes) -> Record:
     end = payload.find(b"): ")
     stamp = payload[6:end]
     if end < 0 or not STAMP.fullmatch(stamp):
-        raise ValueError(f"no audit record: {payload[:40]!r}")
+        raise ValueError(f"not an audit record: {payload[:40]!r}")
     body, names = without_names(payload[end + 3 :])
     return Record(kind, stamp, body.rstrip(b"\0\r\n "), names)
 

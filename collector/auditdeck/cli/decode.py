@@ -110,7 +110,7 @@ class Reading:
         if len(self.first) < 3:
             shown = line[:60].decode("utf-8", "backslashreplace").rstrip()
             where = f"{self.name}:{number}" if number else self.name
-            self.first.append(f"{where}: no audit record: {shown!r}")
+            self.first.append(f"{where}: this is not an audit record: {shown!r}")
 
 
 def open_log(name: str) -> BinaryIO:

@@ -188,7 +188,7 @@ def disk(shared: Shared) -> Iterator[Finding]:
 def collector(shared: Shared) -> Iterator[Finding]:
     state = collector_state(shared)
     if not state["running"]:
-        yield Finding("collector", WARNING, f"none writes {shared.data_dir}", "auditdeck run")
+        yield Finding("collector", WARNING, f"nothing is being written to {shared.data_dir}", "auditdeck run")
         return
     trouble = {name: state["counters"].get(name, 0) for name in ("lost", "ring_lost", "gaps", "dropped", "damaged")}
     if any(trouble.values()):

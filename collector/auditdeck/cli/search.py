@@ -14,6 +14,7 @@ from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.cli.moment import HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
+from auditdeck.errors import did_you_mean
 from auditdeck.query import search as q
 from auditdeck.query.formats import COLUMNS, row, shower
 from auditdeck.query.sources import find
@@ -150,7 +151,7 @@ def make_query(given: dict[str, Any]) -> q.Query:
 
         arch = by_name(given["arch"])
         if arch is None:
-            raise ValueError(f"{given['arch']!r} is no architecture")
+            raise ValueError(f"{given['arch']!r} is not an architecture; use x86_64, i386, aarch64, b64, …")
         add(q.exact(arch, "auditd.data.arch"))
     if given["exit_code"]:
         add(q.exact(exit_name(given["exit_code"]), "auditd.data.exit"))
@@ -174,9 +175,11 @@ def container(value: str) -> q.Condition:
 def syscall(value: str) -> str:
     from auditdeck.audit.architecture import native
 
-    name = SYSCALLS.get(native(), {}).get(int(value), "") if value.isdigit() else value
-    if not any(name in table.values() for table in SYSCALLS.values()):
-        raise ValueError(f"{value!r} is no system call")
+    name = SYSCALLS.get(native(), {}).get(int(value), "") if value.isdecimal() else value
+    known = {name for table in SYSCALLS.values() for name in table.values()}
+    if name not in known:
+        advice = did_you_mean(value, known)
+        raise ValueError(f"{value!r} is not a system call{advice or '; use a name such as connect, or its number'}")
     return name
 
 
@@ -186,5 +189,5 @@ def exit_name(value: str) -> str:
         return ERRORS.get(-int(value), value) if int(value) < 0 else value
     name = value.removeprefix("-").upper()
     if name not in ERRORS.values():
-        raise ValueError(f"{value!r} is no result: a number, or an errno such as EACCES")
+        raise ValueError(f"{value!r} is not a result; use a number, or an errno such as EACCES")
     return name

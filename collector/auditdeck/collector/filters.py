@@ -145,22 +145,28 @@ def compiled(number: int, entry: Filter) -> Rule:
     where = f"filter {number}"
     asked = [getattr(entry, name) for name in Filter.__struct_fields__ if name != "keep"]
     if all(value in (None, "") for value in asked):
-        raise SettingsError(f"{where} says nothing about the events that it is for", "syscall, message_type, regex, …")
+        raise SettingsError(
+            f"{where} says nothing about the events that it is for", "use syscall, message_type, regex, …"
+        )
     try:
         regex = re.compile(entry.regex.encode()) if entry.regex else None
         executable = re.compile(entry.executable) if entry.executable else None
     except re.error as error:
-        raise SettingsError(f"{where}: no regular expression: {error}") from error
+        raise SettingsError(f"{where}: not a valid regular expression: {error}") from error
     try:
         destination = ipaddress.ip_network(entry.destination, strict=False) if entry.destination else None
     except ValueError as error:
-        raise SettingsError(f"{where}: destination: {error}", "a network: 10.0.0.0/8, or an address") from error
+        raise SettingsError(
+            f"{where}: destination: {error}", "use a network such as 10.0.0.0/8, or an address"
+        ) from error
     kind = entry.message_type
     if isinstance(kind, str):
         known = TYPE_NUMBERS.get(kind.upper().encode())
         if known is None:
-            raise SettingsError(f"{where}: {kind!r} is no record type", "a name such as SYSCALL, or its number")
+            raise SettingsError(f"{where}: {kind!r} is not a record type", "use a name such as SYSCALL, or its number")
         kind = known
     if isinstance(entry.syscall, str) and not any(entry.syscall in table.values() for table in SYSCALLS.values()):
-        raise SettingsError(f"{where}: {entry.syscall!r} is no system call", "a name such as connect, or its number")
+        raise SettingsError(
+            f"{where}: {entry.syscall!r} is not a system call", "use a name such as connect, or a number"
+        )
     return Rule(entry, kind, regex, executable, destination)

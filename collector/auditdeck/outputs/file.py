@@ -97,9 +97,9 @@ def owner(settings: Settings) -> tuple[int, int]:
     try:
         user = pwd.getpwnam(settings.user).pw_uid if settings.user else -1
     except KeyError:
-        raise SettingsError(f"outputs.file.user: there is no user {settings.user!r}") from None
+        raise SettingsError(f"outputs.file.user: there is no user {settings.user!r} on this host") from None
     try:
         group = grp.getgrnam(settings.group).gr_gid if settings.group else -1
     except KeyError:
-        raise SettingsError(f"outputs.file.group: there is no group {settings.group!r}") from None
+        raise SettingsError(f"outputs.file.group: there is no group {settings.group!r} on this host") from None
     return user, group

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from auditdeck.audit.record import TYPE_NUMBERS
+from auditdeck.errors import did_you_mean
 
 Document = dict[str, Any]
 LINE_TYPE = re.compile(r"^(?:node=\S+ )?type=(\S+) msg=audit\(", re.MULTILINE)
@@ -127,9 +128,10 @@ def message_types(given: str) -> Condition:
     for name in given.upper().split(","):
         if name == "ALL":
             return bool
-        number = int(name) if name.isdigit() else TYPE_NUMBERS.get(name.encode())
+        number = int(name) if name.isdecimal() else TYPE_NUMBERS.get(name.encode())
         if number is None:
-            raise ValueError(f"{name!r} is no record type")
+            advice = did_you_mean(name, (known.decode() for known in TYPE_NUMBERS))
+            raise ValueError(f"{name!r} is not a record type{advice or '; use a name such as SYSCALL, or its number'}")
         wanted |= {kind.decode() for kind, known in TYPE_NUMBERS.items() if known == number} or {f"UNKNOWN[{number}]"}
     return lambda event: bool(event.types & wanted)
 

@@ -116,7 +116,7 @@ def record_type(value: int | str) -> int | str:
 
 
 def named(value: int | str, known: set[str], what: str) -> int | str:
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isdecimal():
         return int(value)
     if isinstance(value, str) and value not in known:
         raise ValueError(f"{value!r} is not a {what}{did_you_mean(value, known) or '; use its name or its number'}")

@@ -51,7 +51,7 @@ def switch_alert(kibana: Kibana, assets: Path, name: str, *, enable: bool) -> st
     """Enables or disables one of auditdeck's rules; its title."""
     rules = dict(read_assets(assets / "alerts"))
     if name not in rules:
-        raise ProvisionError(f"there is no alert rule {name!r}", f"one of {', '.join(rules)}")
+        raise ProvisionError(f"there is no alert rule {name!r}", f"use {', '.join(rules)}")
     rule = rules[name]
     if find(kibana, rule["id"]) is None:
         raise ProvisionError(f"the alert rule {name} is not in Kibana yet", "run the init job first: docker compose up")

@@ -96,7 +96,7 @@ def read_authority(certificate: Path, key: Path) -> Authority:
     """Raises OSError or ValueError if there is none, or it is damaged."""
     loaded = serialization.load_pem_private_key(key.read_bytes(), None)
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{key} is no key of an elliptic curve")
+        raise ValueError(f"{key} is not a key of an elliptic curve")
     return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), loaded)
 
 

@@ -158,7 +158,7 @@ def permission(name: str, value: str, operator: int = c.OPERATORS["="]) -> int:
     bits = 0
     for letter in value.lower():
         if letter not in c.PERMISSIONS:
-            raise RuleError(f"permission {letter!r} is unknown (r, w, x and a are)")
+            raise RuleError(f"permission {letter!r} is unknown ; use r, w, x or a")
         bits |= c.PERMISSIONS[letter]
     return bits
 
