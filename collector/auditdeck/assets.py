@@ -1,4 +1,4 @@
-"""Files that users may edit and that auditdeck brings along: rules, settings, templates, dashboards.
+"""Files that users may edit and that auditdeck brings along: rules, templates, dashboards.
 
 In a clone they are where people look for them; the wheel carries them inside the package.
 """
@@ -18,7 +18,7 @@ CLONE = Path(__file__).parent.parent.parent
 
 
 def asset(name: str) -> Path:
-    """The path of `rules`, `elasticsearch`, `kibana`, `systemd` or `auditdeck.yaml`."""
+    """The path of `rules`, `elasticsearch`, `kibana` or `systemd`."""
     packaged = PACKAGED / name
     if packaged.exists():
         return packaged

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from auditdeck.assets import asset
 from auditdeck.errors import SettingsError
 from auditdeck.settings.kinds import duration, size
 from auditdeck.settings.model import Filter, LabelSetting, Settings
@@ -22,10 +21,6 @@ def given(folder: Path, text: str) -> Path:
 def problems(folder: Path, text: str, variables: dict[str, str] | None = None) -> list[str]:
     _, found = load(given(folder, text), variables or {})
     return [str(problem).replace(f"{folder}/", "") for problem in found.problems]
-
-
-def test_the_commented_file_says_the_defaults() -> None:
-    assert read_settings(asset("auditdeck.yaml"), {}) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ COMMANDS = {
     "decode": "an audit log as JSON documents",
     "import": "put old audit logs into the event log",
     "rules": "check, load, list and delete audit rules",
+    "config": "check the settings, show where they come from, print an example",
     "provision": "set up the stack: secrets, Elasticsearch, Kibana",
     "enroll": "a token by which other hosts join the stack",
     "join": "send this host's events to a stack, with a token",

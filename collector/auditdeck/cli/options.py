@@ -18,6 +18,17 @@ from auditdeck.settings.model import Settings
 from auditdeck.settings.read import read_settings
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options of every command, as they were given: where settings come from, and how to speak."""
+
+    file: Path | None
+    data_dir: Path | None
+    json: bool
+    quiet: bool
+    go_audit: bool = False
+
+
 @dataclass(slots=True)
 class Shared:
     """The settings with the options applied, and how to speak."""
@@ -45,8 +56,25 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> Callable[..., Any]:
     """As `shared`, for a command in which -c means something else."""
 
+    @functools.wraps(function)
+    def wrapper(given: Common, **options: Any) -> Any:
+        settings = read_settings(given.file, go_audit=given.go_audit)
+        if given.data_dir is not None:
+            settings.data_dir = str(given.data_dir)
+        return function(Shared(settings, given.json, given.quiet, given.file), **options)
+
+    return with_common(wrapper, config_names)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options for a command that reads the settings itself, passed on as one `Common`."""
+    return with_common(function, ("-c", "--config"))
+
+
+def with_common(function: Callable[..., Any], config_names: tuple[str, ...]) -> Callable[..., Any]:
     @click.option(
         *config_names,
+        "config",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Settings file (default: /etc/auditdeck/auditdeck.yaml).",
     )
@@ -68,14 +96,20 @@ def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
     ) -> Any:
         if config and go_audit:
             raise click.UsageError("--config and --go-audit both name the settings; use one of them")
-        config = config or go_audit
         start_log(quiet=quiet)
-        settings = read_settings(config, go_audit=go_audit is not None)
-        if data_dir is not None:
-            settings.data_dir = str(data_dir)
-        return function(Shared(settings, as_json, quiet, config), **options)
+        given = Common(config or go_audit, data_dir, as_json, quiet, go_audit is not None)
+        return function(given, **options)
 
     return wrapper
+
+
+go_audit_option = click.option(
+    "--go-audit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings from a go-audit.yaml: its rules, filters and output.",
+)
+"""Goes above `shared` or `common`."""
 
 
 def start_log(*, quiet: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from auditdeck.audit.rules.files import Statement, parse_line, read_rules
-from auditdeck.cli.options import Shared, shared
+from auditdeck.cli.options import Shared, go_audit_option, shared
 from auditdeck.collector.pipeline import Pipeline
 from auditdeck.errors import AuditdeckError
 
@@ -28,12 +28,7 @@ LOG_INTERVAL = 60.0
     type=click.Path(path_type=Path),
     help="More audit rules: a file, or a directory of *.rules (can be given more than once).",
 )
-@click.option(
-    "--go-audit",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Settings from a go-audit.yaml: its rules, filters and output.",
-)
+@go_audit_option
 @click.option("--no-default-rules", is_flag=True, help="Load only the rules that are named.")
 @click.option(
     "--mode",

@@ -123,19 +123,47 @@ def named(value: int | str, known: set[str], what: str) -> int | str:
     return value
 
 
-def kind(read: Callable[[Any], Any], **schema: Any) -> Meta:
-    """`schema`: what JSON Schema says of it, beside the type."""
-    return Meta(extra={"read": read, "schema": schema})
+def size_text(number: int) -> str | int:
+    """In the largest unit that it is a whole number of."""
+    units = [(name, 1 << shift) for name, shift in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10))]
+    return next((f"{number // unit}{name}" for name, unit in units if number and number % unit == 0), number)
 
 
-Size = Annotated[int, kind(size, type=["integer", "string"], pattern=r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$")]
+def duration_text(seconds: float) -> str | int:
+    units = [(name, TIME_UNITS[name]) for name in ("d", "h", "m", "s")]
+    whole = (f"{seconds / unit:.0f}{name}" for name, unit in units if seconds and seconds % unit == 0)
+    return next(whole, f"{seconds * 1000:g}ms" if seconds else 0)
+
+
+def url_text(text: str) -> str:
+    """Without its password."""
+    return re.sub(r"(?<=//)[^/]*@", "…@", text)
+
+
+def secret_text(text: str) -> str:
+    return "…" if text else ""
+
+
+def kind(
+    read: Callable[[Any], Any] | None = None, show: Callable[[Any], str | int] | None = None, **schema: Any
+) -> Meta:
+    """`show`: how a value is written where people see it. `schema`: what JSON Schema says of it, beside the type."""
+    return Meta(extra={"read": read, "show": show, "schema": schema})
+
+
+Size = Annotated[
+    int, kind(size, size_text, type=["integer", "string"], pattern=r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$")
+]
 """Bytes, written as 16MiB, 10GiB or a number."""
-Duration = Annotated[float, kind(duration, type=["number", "string"], pattern=r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)?\s*$")]
+Duration = Annotated[
+    float, kind(duration, duration_text, type=["number", "string"], pattern=r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)?\s*$")
+]
 """Seconds, written as 500ms, 2s, 1h, 7d or a number."""
 Pattern = Annotated[str, kind(pattern, format="regex")]
 BytePattern = Annotated[str, kind(byte_pattern, format="regex")]
 Network = Annotated[str, kind(network)]
-Url = Annotated[str, kind(url, format="uri")]
+Url = Annotated[str, kind(url, url_text, format="uri")]
 FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]
+Secret = Annotated[str, kind(show=secret_text)]
 SystemCall = Annotated[int | str, kind(system_call)]
 RecordType = Annotated[int | str, kind(record_type)]

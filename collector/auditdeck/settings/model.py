@@ -15,6 +15,7 @@ from auditdeck.settings.kinds import (
     Network,
     Pattern,
     RecordType,
+    Secret,
     Size,
     SystemCall,
     Url,
@@ -212,12 +213,12 @@ class ElasticsearchOutput(Model):
     """Several are taken in turn; one that fails is left alone for a while."""
     index: str = "audit-events"
     """A data stream. audit-* is what the templates of `auditdeck provision` are for."""
-    api_key: str = ""
+    api_key: Secret = ""
     """An API key as `auditdeck provision` makes it (id:secret in base64), or a file that holds it; or name and
     password."""
     api_key_file: str = ""
     username: str = ""
-    password: str = ""
+    password: Secret = ""
     password_file: str = ""
     ca: str = ""
     """The certificate authority (a file), or the SHA-256 fingerprint of its certificate. Empty: the system's

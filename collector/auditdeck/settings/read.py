@@ -31,9 +31,13 @@ def read_settings(
     """
     settings, given = load(file, environment, go_audit=go_audit)
     if settings is None:
-        first, *others = given.problems
-        raise SettingsError(str(first), f"and {len(others)} more" if others else "")
+        raise first_problem(given)
     return settings
+
+
+def first_problem(given: Given) -> SettingsError:
+    first, *others = given.problems
+    return SettingsError(str(first), f"and {len(others)} more; `auditdeck config check` lists them" if others else "")
 
 
 def load(file: File | None, environment: Mapping[str, str], *, go_audit: bool = False) -> tuple[Settings | None, Given]:
@@ -117,7 +121,7 @@ class Checker:
                 return None
         try:
             for note in notes:
-                value = note.extra["read"](value) if note.extra else value
+                value = note.extra["read"](value) if note.extra and note.extra["read"] else value
             return msgspec.convert(value, kind, strict=False)
         except msgspec.ValidationError:
             self.given.refuse(path, f"{shown(value)} is not {expected(base, notes)}")

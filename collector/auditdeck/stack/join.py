@@ -71,7 +71,7 @@ def settings_text(settings: Path, token: Token, folder: Path, *, force: bool) ->
     new = yaml.safe_dump(output, sort_keys=False)
     if not settings.exists():
         return (
-            "# This host sends its events to a stack (auditdeck join). Every setting: collector/auditdeck.yaml\n" + new
+            "# This host sends its events to a stack (auditdeck join). Every setting: auditdeck config example\n" + new
         )
     before = settings.read_text()
     try:
