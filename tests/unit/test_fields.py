@@ -83,7 +83,7 @@ def test_lines_of_a_log() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"# comment", b"type=SYSCALL", b"type=NOSUCH msg=audit(1.000:1): ", b"msg=audit(1.000:1): "]
+    "line", [b"", b"# comment", b"type=SYSCALL", b"type=nosuch msg=audit(1.000:1): ", b"msg=audit(1.000:1): "]
 )
 def test_lines_that_are_no_records(line: bytes) -> None:
     assert read_line(line) is None

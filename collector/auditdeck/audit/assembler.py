@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auditdeck.audit.event import Event, Packed
+from auditdeck.audit.event import ENDS, Event, Packed
 from auditdeck.audit.messages import AUDIT_EOE, AUDIT_PROCTITLE
 from auditdeck.audit.record import STAMP, Payload
 
@@ -79,6 +79,8 @@ class Assembler:
         while place < count:
             payload = batch[place][1]
             end = payload.find(b"): ")
+            if end < 0 and batch[place][0] == AUDIT_EOE and payload.rstrip(ENDS).endswith(b"):"):
+                payload, end = payload + b" ", payload.rindex(b"):")
             if end < 0:
                 self.damaged.append(batch[place])
                 place += 1

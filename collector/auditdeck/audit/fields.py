@@ -22,7 +22,10 @@ ENCODED = {
     b"ocomm", b"old-disk", b"path", b"proctitle", b"root_dir", b"sw", b"vm", b"watch", b"profile", b"unit", b"dev",
 }  # fmt: skip
 ABSENT = {b"", b"?", b"(null)", b"(none)"}
-NESTED = b"msg"
+NESTED, MESSAGE, CLOSING = b"msg", b"msg='", re.compile(rb"'(?=\s|$)")
+# LOGIN until Linux 3.13: login pid=1 uid=0 old auid=4294967295 new auid=500 old ses=4294967295 new ses=10
+OLD_LOGIN = b"login pid="
+OLD, NEW = re.compile(rb"\bold ((?:login|a)uid|ses)="), re.compile(rb"\bnew ((?:login|a)uid|ses)=")
 
 
 def text(raw: bytes) -> str:
@@ -38,22 +41,34 @@ def unhex(value: bytes) -> bytes:
 def raw_fields(body: bytes) -> dict[str, bytes]:
     """Every field with its bytes, quotes and hex taken away; the fields of a nested msg='…' among the others.
 
-    A field that stands twice keeps its first value. Absent values (`?`, `(null)`) are left out.
+    A field that stands twice keeps its first value; that of a nested one which differs from it is `msg.NAME`. Absent
+    values (`?`, `(null)`) are left out.
     """
     fields: dict[str, bytes] = {}
-    match = AVC.match(body)
-    if match:
-        fields["seresult"], fields["seperms"] = match[1], match[2]
-    collect(body, fields)
+    if body.startswith(OLD_LOGIN):
+        body = OLD.sub(rb"old-\1=", NEW.sub(rb"\1=", body))
+    collect(closed(body), fields)
     return fields
 
 
-def collect(body: bytes, fields: dict[str, bytes]) -> None:
+def closed(body: bytes) -> bytes:
+    """A body whose msg='… has lost its closing quote, without the opening one."""
+    start = body.find(MESSAGE)
+    if start < 0 or CLOSING.search(body, start + len(MESSAGE)):
+        return body
+    return body[:start] + body[start + len(MESSAGE) :]
+
+
+def collect(body: bytes, fields: dict[str, bytes], prefix: str = "") -> None:
+    match = AVC.match(body)
+    if match:
+        fields.setdefault("seresult", match[1])
+        fields.setdefault("seperms", match[2])
     odd = body.count(b"'") > MANY or body.count(b"{") > MANY
     for name, quoted, nested, bare in (LINEAR if odd else PAIR).findall(body):
         if nested:
             if name == NESTED:
-                collect(nested, fields)
+                collect(nested, fields, f"{NESTED.decode()}.")
                 continue
             value = nested
         elif quoted:
@@ -61,8 +76,20 @@ def collect(body: bytes, fields: dict[str, bytes]) -> None:
         elif bare in ABSENT:
             continue
         else:
-            value = unhex(bare) if name in ENCODED else bare
-        fields.setdefault(name.decode(), value)
+            value = unhex(bare) if name in ENCODED else without_punctuation(bare)
+            if value in ABSENT:
+                continue
+        known = fields.setdefault(name.decode(), value)
+        if prefix and known != value:
+            fields.setdefault(prefix + name.decode(), value)
+
+
+def without_punctuation(value: bytes) -> bytes:
+    """Without what stands behind it in sentences of old programs: `(hostname=?, addr=?, res=success)`, `uid=500:`."""
+    last = value[-1:]
+    if last == b")" and b"(" not in value:
+        return value.rstrip(b")")
+    return value[:-1] if last == b":" and value[:-1].isdigit() else value
 
 
 def fields(body: bytes) -> dict[str, str]:

@@ -14,7 +14,7 @@ import click
 from auditdeck.audit.assembler import Assembler
 from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Left, native
-from auditdeck.audit.record import STAMP, Payload, milliseconds, read_line
+from auditdeck.audit.record import STAMP, Payload, is_foreign, milliseconds, read_any_line
 from auditdeck.cli.options import Shared, shared
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.ecs.template import Encoder
@@ -93,9 +93,9 @@ class Reading:
         """The records of a stretch of lines that name the same node."""
         current, payloads = b"", list[Payload]()
         for number, line in lines:
-            found = read_line(line)
+            found = read_any_line(line)
             if found is None or not STAMP.match(found[2], 6):
-                if line.strip():
+                if line.strip() and not is_foreign(line):
                     self.damage(line, number)
                 continue
             node, kind, payload = found

@@ -7,6 +7,7 @@ order in which they are put together. `ecs.template` does the same with parts th
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -30,14 +31,14 @@ from auditdeck.ecs.surroundings import Asking, process_part
 from auditdeck.ecs.syscalls import Call, integer, read_call, read_uring
 
 ECS_VERSION = "9.0.0"
-SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE = 1300, 1302, 1304, 1306, 1307, 1309
+SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE, USER_LOGIN = 1300, 1302, 1304, 1306, 1307, 1309, 1112
 PROCTITLE, URINGOP = 1327, 1336
 READ = {SYSCALL, PATH, SOCKETCALL, SOCKADDR, CWD, EXECVE, PROCTITLE, URINGOP}
 
 # Fields that have a place of their own in the document; all others go to auditd.data.
 PLACED: frozenset[str] = frozenset({
     "auid", "uid", "gid", "euid", "egid", "suid", "sgid", "fsuid", "fsgid", "pid", "ppid", "ses", "exe", "comm", "key",
-    "res", "result", "success", "items", "subj",
+    "res", "result", "success", "items",
 })  # fmt: skip
 ARGUMENTS = ("a0", "a1", "a2", "a3")
 # Pointers to what other records say in full, numbers of descriptors that mean nothing later, and what the call has no
@@ -57,7 +58,9 @@ SPELLED = CAPABILITY_SETS | {"per", "sig", "code", "oflag", "resolve"}
 NO_CALL = CallFields()
 OF_CALL = frozenset({"arch", "per", "syscall", "success", "exit", "items", *ARGUMENTS})
 """What a SYSCALL record says up to the ids of the process."""
-NOT_OTHER = (PLACED | OF_CALL) - {"subj"}
+NOT_OTHER = PLACED | OF_CALL
+SECCOMP, NETFILTER_CFG, IPC = 1326, 1325, 1303
+NUMBER_KEY = re.compile(rb"(?:^| )key=(\d+)")
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
     "failure": "failure", "0": "failure",
@@ -96,6 +99,20 @@ def plain_document(event: Event, context: Context, *, original: bool) -> dict[st
     return together(Records(event, context).parts(original=original))
 
 
+def read_fields(kind: int, body: bytes) -> dict[str, str]:
+    """Of a record, with numbers that mean nothing without each other spelled out."""
+    found = fields(body)
+    if kind == SECCOMP and "syscall" in found:
+        call = read_call(found, None)
+        found |= {"arch": call.arch, "syscall": call.name}
+    elif kind == NETFILTER_CFG and "family" in found:
+        found["family"] = of_name(kind, "family", found["family"], NO_CALL)
+    elif kind == IPC and (match := NUMBER_KEY.search(body)):
+        # That of ipc(2), not of a rule.
+        found["key"] = match[1].decode()
+    return found
+
+
 def timestamp(stamp: bytes) -> str:
     """RFC 3339, UTC, milliseconds."""
     time = milliseconds(stamp)
@@ -114,7 +131,7 @@ class Records:
         kinds = [told_kind(record.kind, record.body) for record in self.records]
         for kind, record in zip(kinds, self.records, strict=True):
             if kind not in (EXECVE, PROCTITLE):
-                found = fields(record.body)
+                found = read_fields(kind, record.body)
                 self.read.setdefault(record.kind, []).append(found)
                 if kind not in READ:
                     self.others.append((kind, found))
@@ -128,7 +145,7 @@ class Records:
         if URINGOP in self.read:
             return read_uring(self.read[URINGOP], self.one(SYSCALL))
         if SYSCALL in self.read:
-            return read_call(self.read[SYSCALL][0], self.one(SOCKETCALL))
+            return read_call(self.read[SYSCALL][0], self.one(SOCKETCALL), self.names())
         return None
 
     def first_record(self) -> dict[str, str]:
@@ -136,7 +153,8 @@ class Records:
         for record in self.records:
             for found in self.read.get(record.kind, []):
                 for name, value in found.items():
-                    first.setdefault(name, value)
+                    if record.kind != IPC or name != "key":
+                        first.setdefault(name, value)
         return first
 
     def one(self, kind: int) -> dict[str, str] | None:
@@ -156,7 +174,7 @@ class Records:
         event, context, call, main, meaning = self.event, self.context, self.call, self.main, self.meaning
         users, calls = context.users, call is not None
         pid, parent = integer(main.get("pid")), integer(main.get("ppid"))
-        address = address_of(self.one(SOCKADDR)) if call else None
+        address = address_of(self.one(SOCKADDR))
         executed = call is not None and executes(call)
         arguments = call.arguments if call else ()
         asking = Asking(
@@ -172,11 +190,11 @@ class Records:
             stamp=stamp_part(timestamp(event.stamp), event.stamp.decode(), serial(event.stamp)),
             process=process_part(pid, parent, context, unnamed=calls and "exe" not in main),
             kind=kind_part(self.first, host, complete=event.complete),
-            who=who_part(main, self.names(), users, groups=context.groups),
+            who=who_part(main, self.names(), users, groups=context.groups, login=self.first == USER_LOGIN),
             other=other_part(main) if call else {},
             data=data_part(self.others, keyed=calls and "key" in main),
             meaning=meaning_part(meaning, main, self.others, self.opinion, of_call=calls),
-            call=call_part(call, users) if call else source_part(main.get("addr", "")),
+            call=call_part(call, users) if call else source_part(origin_of(main, meaning)),
             command=command_part(self.bodies(EXECVE), context.arguments_limit),
             title=title_part(next(iter(self.bodies(PROCTITLE)), b"")),
             files=files_part(
@@ -227,7 +245,8 @@ def meaning_part(
 ) -> Part:
     """What was done, to what, and with what result; `fields` are those of the call or of the first record, `others` the
     records beside it, and `opinion` what of them a security module said."""
-    outcome = OUTCOMES.get(fields.get("success", fields.get("res", fields.get("result", ""))), "unknown")
+    result = fields.get("success", fields.get("res", fields.get("result", "")))
+    outcome = OUTCOMES.get(result.lower(), "unknown")
     part: Part = {}
     if opinion is not None:
         if not of_call:
@@ -239,14 +258,16 @@ def meaning_part(
         named = (fields, *[found for _, found in others])
         name = next((read[name] for name in meaning.primary for read in named if name in read), "")
         thing |= {"primary": name} if name else {}
+        if not of_call and (origin := origin_of(fields, meaning)):
+            thing["secondary"] = origin
     part["event"] = {
         "action": meaning.action,
         "category": list(meaning.category),
         "type": list(meaning.type),
         "outcome": outcome,
     }
-    result = {"failure": "fail"}.get(outcome, outcome)
-    return part | {"auditd": {"result": result, "summary": {"object": thing}}}
+    shown_result = {"failure": "fail"}.get(outcome, outcome)
+    return part | {"auditd": {"result": shown_result, "summary": {"object": thing}}}
 
 
 def call_part(call: Call, users: Users) -> Part:
@@ -285,8 +306,9 @@ def data_part(others: Iterable[tuple[int, dict[str, str]]], *, keyed: bool) -> P
     """
     said: dict[str, dict[str, None]] = {}
     for kind, found in others:
-        for name, value in found.items():
-            if name not in PLACED or (name == "key" and not keyed):
+        for full, value in found.items():
+            name = full.removeprefix("msg.")
+            if name not in PLACED or full != name or (name == "key" and (kind == IPC or not keyed)):
                 shown = of_name(kind, name, value, NO_CALL) if name in SPELLED else value
                 said.setdefault(name, {})[shown] = None
     return {"auditd": {"data": {name: one_or_all(list(values)) for name, values in said.items()}}}
@@ -296,8 +318,13 @@ def one_or_all(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
+def origin_of(fields: dict[str, str], meaning: Meaning) -> str:
+    """Where a record of user space says it came from: for logins and sessions it may be the name of a host."""
+    return fields.get("addr") or (fields.get("hostname", "") if meaning.object == "user-session" else "")
+
+
 def source_part(address: str) -> Part:
-    """Where a record of user space says it came from."""
+    """ECS `source` of an address or the name of a host."""
     if not address:
         return {}
     try:

@@ -16,6 +16,7 @@ from auditdeck.audit.tables import flags
 from auditdeck.audit.tables.families import FAMILIES
 from auditdeck.audit.tables.signals import SIGNALS
 from auditdeck.context.users import Users
+from auditdeck.ecs.syscalls import IPC_CALLS, SOCKETCALLS
 
 ARGUMENTS = Path(__file__).with_name("arguments.yaml")
 FILE_TYPES = {
@@ -30,12 +31,35 @@ AT_FDCWD = 0xFFFFFF9C
 O_CREAT = 0o100
 F_SETFD, F_SETOWN = 2, 8
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
-IPPROTO_IP, SOL_SOCKET, IPPROTO_TCP, IPPROTO_IPV6, SOL_PACKET = 0, 1, 6, 41, 263
-SOCKETCALLS = [
-    "", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
-    "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg",
-    "sendmmsg",
-]  # fmt: skip
+IPPROTO_IP, SOL_SOCKET, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IPV6, SOL_PACKET = 0, 1, 6, 17, 41, 263
+UDP_OPTION = {
+    1: "UDP_CORK", 100: "UDP_ENCAP", 101: "UDP_NO_CHECK6_TX", 102: "UDP_NO_CHECK6_RX", 103: "UDP_SEGMENT",
+    104: "UDP_GRO",
+}  # fmt: skip
+"""linux/udp.h."""
+NETFILTER_OPTION = {
+    ("setsockopt", IPPROTO_IP): {64: "IPT_SO_SET_REPLACE", 65: "IPT_SO_SET_ADD_COUNTERS", 96: "ARPT_SO_SET_REPLACE",
+                                 97: "ARPT_SO_SET_ADD_COUNTERS", 128: "EBT_SO_SET_ENTRIES", 129: "EBT_SO_SET_COUNTERS"},
+    ("setsockopt", IPPROTO_IPV6): {64: "IP6T_SO_SET_REPLACE", 65: "IP6T_SO_SET_ADD_COUNTERS"},
+    ("getsockopt", IPPROTO_IP): {64: "IPT_SO_GET_INFO", 65: "IPT_SO_GET_ENTRIES", 66: "IPT_SO_GET_REVISION_MATCH",
+                                 67: "IPT_SO_GET_REVISION_TARGET", 96: "ARPT_SO_GET_INFO", 97: "ARPT_SO_GET_ENTRIES",
+                                 99: "ARPT_SO_GET_REVISION_TARGET", 128: "EBT_SO_GET_INFO", 129: "EBT_SO_GET_ENTRIES",
+                                 130: "EBT_SO_GET_INIT_INFO", 131: "EBT_SO_GET_INIT_ENTRIES"},
+    ("getsockopt", IPPROTO_IPV6): {64: "IP6T_SO_GET_INFO", 65: "IP6T_SO_GET_ENTRIES",
+                                   68: "IP6T_SO_GET_REVISION_MATCH", 69: "IP6T_SO_GET_REVISION_TARGET"},
+}  # fmt: skip
+"""Beside the protocol's own: linux/netfilter_ipv4/ip_tables.h, netfilter_ipv6, netfilter_arp, netfilter_bridge."""
+NETFILTER_FAMILIES = {
+    0: "unspecified", 1: "inet", 2: "ipv4", 3: "arp", 5: "netdev", 7: "bridge", 10: "ipv6", 12: "decnet",
+}  # fmt: skip
+"""NFPROTO_* of linux/netfilter.h, under the names of auparse/nfprototab.h."""
+NETFILTER_HOOKS = dict(enumerate(["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING", "BROUTING"]))
+NETFILTER_ACTIONS = dict(enumerate(["ACCEPT", "DROP", "REJECT"]))
+ICMP_TYPES = {
+    0: "echo-reply", 3: "destination-unreachable", 4: "source-quench", 5: "redirect", 8: "echo", 11: "time-exceeded",
+    12: "parameter-problem", 13: "timestamp-request", 14: "timestamp-reply", 15: "info-request", 16: "info-reply",
+    17: "address-mask-request", 18: "address-mask-reply",
+}  # fmt: skip
 
 
 @cache
@@ -68,11 +92,15 @@ def argument(call: str, position: int, arguments: Sequence[int], users: Users) -
                 return named(flags.CAPABILITY, value, "capability")
             return signal(value) if before == PR_SET_PDEATHSIG else None
         case "socket_option":
-            options = {
-                IPPROTO_IP: flags.IP_OPTION, SOL_SOCKET: flags.SOCKET_OPTION, IPPROTO_TCP: flags.TCP_OPTION,
-                IPPROTO_IPV6: flags.IPV6_OPTION, SOL_PACKET: flags.PACKET_OPTION,
-            }.get(before & 0xFFFFFFFF)  # fmt: skip
-            return options.get(value) if options else None
+            level = before & 0xFFFFFFFF
+            if name := NETFILTER_OPTION.get((call, level), {}).get(value):
+                return name
+            options, what = {
+                IPPROTO_IP: (flags.IP_OPTION, "ipopt"), SOL_SOCKET: (flags.SOCKET_OPTION, "sockopt"),
+                IPPROTO_TCP: (flags.TCP_OPTION, "tcpopt"), IPPROTO_UDP: (UDP_OPTION, "udpopt"),
+                IPPROTO_IPV6: (flags.IPV6_OPTION, "ip6opt"), SOL_PACKET: (flags.PACKET_OPTION, "pktopt"),
+            }.get(level, (None, ""))  # fmt: skip
+            return None if options is None else named(options, value, f"{what}-name")
     return KINDS[kind](value)
 
 
@@ -213,7 +241,7 @@ def address(raw: bytes) -> str:
     """A sockaddr in the way of ausearch: { saddr_fam=inet laddr=… lport=… }."""
     if len(raw) < 2:
         return "{ unknown }"
-    number = int.from_bytes(raw[:2], "little")
+    number = int.from_bytes(raw[:2], sockaddr.byte_order(raw))
     family = {1: "local"}.get(number) or FAMILIES.get(number)
     if family is None:
         return f"unknown-family({number})"
@@ -236,7 +264,7 @@ def address_text(family: int, raw: bytes) -> str:
     if family == sockaddr.AF_NETLINK:
         if len(raw) < 12:
             return "len too short"
-        return f"nlnk-fam={family} nlnk-pid={int.from_bytes(raw[4:8], 'little')}"
+        return f"nlnk-fam={family} nlnk-pid={int.from_bytes(raw[4:8], sockaddr.byte_order(raw))}"
     return "(unsupported)"
 
 
@@ -251,6 +279,7 @@ KINDS: dict[str, Callable[[int], str | None]] = {
     "family": lambda value: {1: "local"}.get(value) or named(FAMILIES, value, "family"),
     "fcntl": lambda value: flags.FCNTL.get(value) or f"unknown-fcntl-command({value})",
     "file_mode": file_mode,
+    "ipc": lambda value: IPC_CALLS.get(value & 0xFFFF) or f"unknown-ipccall({value:x})",
     "fsconfig": lambda value: named(flags.FSCONFIG, value, "fsconfig-operation"),
     "ioctl": lambda value: flags.IOCTL.get(value),
     "memory": memory_protection,
@@ -270,9 +299,7 @@ KINDS: dict[str, Callable[[int], str | None]] = {
     "signal": signal,
     "socket_level": socket_level,
     "socket_type": socket_type,
-    "socketcall": lambda value: (
-        SOCKETCALLS[value] if 0 < value < len(SOCKETCALLS) else f"unknown-socketcall({value:x})"
-    ),
+    "socketcall": lambda value: SOCKETCALLS.get(value) or f"unknown-socketcall({value:x})",
     "status": lambda value: {0: "EXIT_SUCCESS", 1: "EXIT_FAILURE"}.get(value, "UNKNOWN"),
     "umount": lambda value: joined(flags.UMOUNT, value),
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from auditdeck.audit.architecture import NAMES
+from auditdeck.audit.architecture import ALL_NAMES
 from auditdeck.audit.event import Event
 from auditdeck.audit.fields import NESTED, fields, text, unhex
 from auditdeck.audit.record import Record, milliseconds, serial, type_name
@@ -18,8 +18,9 @@ from auditdeck.audit.tables.signals import SIGNALS
 from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.context.users import Users
 from auditdeck.ecs import interpret
+from auditdeck.ecs.syscalls import IPC_CALLS, SOCKETCALLS
 
-SYSCALL, EXECVE, AVC, MQ_OPEN = 1300, 1309, 1400, 1312
+SYSCALL, EXECVE, AVC, MQ_OPEN, SECCOMP, NETFILTER_PKT = 1300, 1309, 1400, 1312, 1326, 1324
 ADD_GROUP, DEL_GROUP, GRP_MGMT = 1116, 1117, 1132
 CRYPTO_KEY_USER, USER_TTY, TTY, KERN_MODULE = 2404, 1124, 1319, 1330
 TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^{}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
@@ -99,10 +100,10 @@ def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[
 
 
 def call_of(record: Record) -> Call:
-    if record.kind != SYSCALL:
+    if record.kind not in (SYSCALL, SECCOMP):
         return Call()
     found = {name: raw.decode("ascii", "replace") for _, name, raw, _ in TOKEN.findall(record.body) if name}
-    arch = NAMES.get(as_hex(found.get(b"arch", "")), "")
+    arch = ALL_NAMES.get(as_hex(found.get(b"arch", "")), "")
     number = found.get(b"syscall", "")
     name = SYSCALLS.get(arch, {}).get(int(number), "") if NUMBER.match(number) else ""
     arguments = []
@@ -125,10 +126,13 @@ def field(kind: int, name: str, raw: bytes, call: Call, users: Users, names: dic
         return text(raw.strip(b'"'))
     if kind == EXECVE and name[:1] == "a" and name != "argc" and not name.endswith("_len"):
         return text(unhex(raw))
+    told = names.get(name.upper(), "unknown-")
+    if not told.startswith("unknown-"):
+        return told
     if name in TEXTS:
         return text_field(kind, name, raw)
     if name in UIDS or name in GIDS:
-        return names.get(name.upper()) or account(kind, name, value, users)
+        return account(kind, name, value, users)
     if call.name and re.fullmatch("a[0-3]", name) and HEX_NUMBER.match(value):
         spelled = interpret.argument(call.name, int(name[1]), call.arguments, users)
         return f"0x{value}" if spelled is None else spelled
@@ -155,9 +159,9 @@ def of_name(kind: int, name: str, value: str, call: Call) -> str:
     number = int(value) if NUMBER.match(value) else None
     hexadecimal = as_hex(value)
     match name:
-        case "arch" if hexadecimal in NAMES:
-            return NAMES[hexadecimal]
-        case "syscall" if kind == SYSCALL:
+        case "arch" if hexadecimal in ALL_NAMES:
+            return ALL_NAMES[hexadecimal]
+        case "syscall" if kind in (SYSCALL, SECCOMP):
             return syscall_name(value, call)
         case "uring_op" if number is not None:
             return IO_URING_OPERATIONS.get(number, value)
@@ -167,7 +171,19 @@ def of_name(kind: int, name: str, value: str, call: Call) -> str:
             return interpret.personality(hexadecimal)
         case "mode" if OCTAL.match(value):
             return (interpret.mode if kind == MQ_OPEN else interpret.file_mode)(int(value, 8))
-        case "saddr" if kind != AVC:
+        case "family" if number is not None:
+            return interpret.NETFILTER_FAMILIES.get(number, f"unknown-netfilter-protocol({value})")
+        case "icmptype" if number is not None:
+            return interpret.ICMP_TYPES.get(number, f"unknown-icmp-type({value})")
+        case "proto" if number is not None:
+            return interpret.protocols().get(number, "undefined protocol")
+        case "hook" if hexadecimal >= 0:
+            return interpret.NETFILTER_HOOKS.get(hexadecimal, f"unknown-hook({value})")
+        case "action" if kind == NETFILTER_PKT and hexadecimal >= 0:
+            return interpret.NETFILTER_ACTIONS.get(hexadecimal, f"unknown-action({value})")
+        case "macproto":
+            return {0x0800: "IP", 0x0806: "ARP"}.get(as_hex(value.removeprefix("0x")), "UNKNOWN")
+        case "saddr" if kind not in (AVC, NETFILTER_PKT):
             return saddr(value)
         case "perm" | "perm_mask" if number is not None:
             return interpret.permissions(number)
@@ -210,9 +226,9 @@ LISTS = {0: "user", 1: "task", 4: "exit", 5: "exclude", 6: "filesystem", 7: "io_
 def syscall_name(value: str, call: Call) -> str:
     if not call.name:
         return f"unknown-syscall({value})"
-    if call.name == "socketcall" and call.arguments:
-        inner = interpret.KINDS["socketcall"](call.arguments[0])
-        return f"socketcall({inner})"
+    inner = {"socketcall": SOCKETCALLS, "ipc": IPC_CALLS}.get(call.name, {})
+    if call.arguments and call.arguments[0] in inner:
+        return f"{call.name}({inner[call.arguments[0]]})"
     return call.name
 
 

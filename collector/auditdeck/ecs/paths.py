@@ -56,6 +56,9 @@ def files_part(
 def path_of(fields: dict[str, str], names: dict[str, str], users: Users) -> dict[str, Any]:
     """One PATH record for `auditd.paths`: its own fields, with the owner's names beside the numbers."""
     path: dict[str, Any] = dict(fields)
+    if "objtype" in path:
+        # What RHEL 7 calls it.
+        path["nametype"] = path.pop("objtype")
     for kind, known in (("ouid", users.user), ("ogid", users.group)):
         if kind in fields and (name := name_of(names, kind, fields[kind], known)):
             path[f"{kind}_name"] = name

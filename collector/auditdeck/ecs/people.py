@@ -14,12 +14,18 @@ NO_ACCOUNT = {"?", "(null)"}
 OTHERS = {"effective": ("euid", "egid"), "saved": ("suid", "sgid"), "filesystem": ("fsuid", "fsgid")}
 
 
-def who_part(fields: dict[str, str], names: dict[str, str], users: Users, *, groups: bool) -> Part:
-    """Who did it, with what program, by which rule. `fields` are a record's, `names` auditd's enrichment of it."""
+def who_part(fields: dict[str, str], names: dict[str, str], users: Users, *, groups: bool, login: bool = False) -> Part:
+    """Who did it, with what program, by which rule. `fields` are a record's, `names` auditd's enrichment of it; the
+    actor of a `login` is the one who logs in."""
     user = user_of(fields, names, users)
+    actor = actor_of(user)
     if target := target_of(fields, names, users):
         user["target"] = target
-    summary: Part = {"actor": Whole(actor_of(user))}
+        if login:
+            actor["primary"] = target.get("name") or target.get("id") or actor["primary"]
+    if label := selinux_of(fields.get("subj", "")):
+        user["selinux"] = label
+    summary: Part = {"actor": Whole(actor)}
     auditd: Part = {"summary": summary}
     part: Part = {"process": program_of(fields), "user": Whole(user), "auditd": auditd}
     if how := fields.get("exe", fields.get("comm", "")):
@@ -43,8 +49,15 @@ def target_of(fields: dict[str, str], names: dict[str, str], users: Users) -> di
     if operation.endswith("group") and "user" not in operation:
         group = {"name": name} if name else identity(fields, {}, users, "", "id").get("group", {})
         return {"group": group} if group else {}
-    target = {} if fields.get("id") == str(UNSET) else identity(fields, names, users, "id", "")
+    which = "id" if "id" in fields or name else "msg.uid"
+    target = {} if fields.get(which) == str(UNSET) else identity(fields, names, users, which, "")
     return {**target, "name": name} if name else target
+
+
+def selinux_of(label: str) -> dict[str, str]:
+    """user.selinux of a label `user:role:domain[:level[:category]]` (selinux(8)); {} for those of other modules."""
+    parts = label.split(":", 4)
+    return dict(zip(("user", "role", "domain", "level", "category"), parts, strict=False)) if len(parts) > 2 else {}
 
 
 def program_of(fields: dict[str, str]) -> dict[str, str]:

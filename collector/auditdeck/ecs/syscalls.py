@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from auditdeck.audit.architecture import NAMES
+from auditdeck.audit.architecture import ALL_NAMES
 from auditdeck.audit.tables.errors import ERRORS
 from auditdeck.audit.tables.io_uring import IO_URING_OPERATIONS
 from auditdeck.audit.tables.syscalls import SYSCALLS
@@ -14,6 +16,12 @@ SOCKETCALLS = {
     1: "socket", 2: "bind", 3: "connect", 4: "listen", 5: "accept", 6: "getsockname", 7: "getpeername",
     8: "socketpair", 9: "send", 10: "recv", 11: "sendto", 12: "recvfrom", 13: "shutdown", 14: "setsockopt",
     15: "getsockopt", 16: "sendmsg", 17: "recvmsg", 18: "accept4", 19: "recvmmsg", 20: "sendmmsg",
+}  # fmt: skip
+
+# ipc(2) likewise (linux/ipc.h).
+IPC_CALLS = {
+    1: "semop", 2: "semget", 3: "semctl", 4: "semtimedop", 11: "msgsnd", 12: "msgrcv", 13: "msgget", 14: "msgctl",
+    21: "shmat", 22: "shmdt", 23: "shmget", 24: "shmctl",
 }  # fmt: skip
 
 
@@ -38,12 +46,21 @@ class Call:
         return ERRORS.get(-self.result, str(self.result)) if self.result < 0 else str(self.result)
 
 
-def read_call(fields: dict[str, str], socketcall: dict[str, str] | None) -> Call:
-    """A SYSCALL record's fields, with those of the SOCKETCALL record beside it on i386."""
-    arch = NAMES.get(integer(fields.get("arch"), 16) or 0, fields.get("arch", ""))
+def read_call(
+    fields: dict[str, str], socketcall: dict[str, str] | None, names: Mapping[str, str] = MappingProxyType({})
+) -> Call:
+    """A SYSCALL record's fields, with those of the SOCKETCALL record beside it on i386, and auditd's enrichment for
+    architectures without a table."""
+    arch = ALL_NAMES.get(integer(fields.get("arch"), 16) or 0) or names.get("ARCH", fields.get("arch", ""))
     number = integer(fields.get("syscall"))
-    name = SYSCALLS.get(arch, {}).get(-1 if number is None else number, str(number) if number is not None else "")
+    name = SYSCALLS.get(arch, {}).get(-1 if number is None else number, "")
+    if not name and number is not None:
+        told = names.get("SYSCALL", "unknown")
+        name = str(number) if told.startswith("unknown") else told
     arguments = call_arguments(fields)
+    if name == "ipc" and arguments:
+        name = IPC_CALLS.get(arguments[0] & 0xFFFF, name)
+        arguments = ()
     if name == "socketcall" and arguments:
         name = SOCKETCALLS.get(arguments[0], name)
         arguments = call_arguments(socketcall) if socketcall else ()

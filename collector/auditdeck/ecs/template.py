@@ -49,6 +49,7 @@ from auditdeck.ecs.document import (
     original_part,
     other_part,
     plain_document,
+    read_fields,
     stamp_part,
     timestamp,
 )
@@ -338,7 +339,8 @@ class Encoder:
         if named:
             files = self.paths(named, base)
         if others:
-            found = [(int(told(line)), fields(line[5:])) for line in others]
+            kinds = [int(told(line)) for line in others]
+            found = [(kind, read_fields(kind, line[5:])) for kind, line in zip(kinds, others, strict=True)]
             opinion = opinion_of(found)
             if opinion is not None or base.meaning.primary:
                 main = base.head.call.fields | base.tail.fields

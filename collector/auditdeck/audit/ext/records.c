@@ -97,7 +97,7 @@ struct state {
     struct mmsghdr messages[SLOTS];
 };
 
-/* The length of `audit(1700000000.123:456): `; 0 if it does not begin like this. */
+/* The length of `audit(1700000000.123:456)`; 0 if it does not begin like this. */
 static uint32_t head_length(const char *text, uint32_t length) {
     uint32_t at = 6, digits = 0;
     if (length < 20 || memcmp(text, "audit(", 6)) return 0;
@@ -106,8 +106,16 @@ static uint32_t head_length(const char *text, uint32_t length) {
     for (digits = 0; at < length && text[at] >= '0' && text[at] <= '9'; at++) digits++;
     if (digits != 3 || at >= length || text[at++] != ':') return 0;
     for (digits = 0; at < length && text[at] >= '0' && text[at] <= '9'; at++) digits++;
-    if (!digits || digits > 20 || at + 3 > length || memcmp(text + at, "): ", 3)) return 0;
-    return at + 3;
+    return digits && digits <= 20 && at < length && text[at] == ')' ? at + 1 : 0;
+}
+
+/* Whether what follows the stamp is `: `, or nothing but `:` for an EOE. */
+static bool usual_head(const char *rest, uint32_t length, uint32_t kind) {
+    if (length >= 2 && !memcmp(rest, ": ", 2)) return true;
+    if (kind != EOE || !length || *rest != ':') return false;
+    for (uint32_t at = 1; at < length; at++)
+        if (!memchr("\0\r\n ", rest[at], 4)) return false;
+    return true;
 }
 
 static bool printable(const char *text, uint32_t length) {
@@ -168,6 +176,10 @@ static void assemble(struct state *s, int count, bool title_ends, bool log) {
         record->group = s->open_groups[place];
         record->text += group->head_length;
         record->text_length -= group->head_length;
+        if (!usual_head(record->text, record->text_length, record->kind)) group->odd = true;
+        uint32_t blank = record->text_length < 2 ? record->text_length : 2;
+        record->text += blank;
+        record->text_length -= blank;
         while (record->text_length && memchr("\0\r\n ", record->text[record->text_length - 1], 4)) record->text_length--;
         if (record->kind < 1000 || record->kind > 9999 || !printable(record->text, record->text_length)) group->odd = true;
         if (record->kind == PROCTITLE) group->titled = true;
@@ -254,7 +266,7 @@ static char *write_event(struct state *s, char *out, const struct group *group) 
     struct call call;
     out = copy(out, stamp, colon - stamp);
     *out++ = 0x1f;
-    out = copy(out, colon + 1, group->head + group->head_length - 3 - (colon + 1));
+    out = copy(out, colon + 1, group->head + group->head_length - 1 - (colon + 1));
     *out++ = 0x1f;
     bool found = find_call(first, &call);
     if (found) out = copy(out, call.arguments, call.items - call.arguments);
