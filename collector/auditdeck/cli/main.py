@@ -14,6 +14,7 @@ from auditdeck.report.visible import visible
 COMMANDS = {
     "run": "collect from this host's kernel",
     "report": "how many outbound TCP connections, and by whom",
+    "aureport": "aureport's reports, with its options",
     "search": "find events, with ausearch's options",
     "status": "the kernel's audit state and the collector's counters",
     "doctor": "check what usually goes wrong, and say how to mend it",

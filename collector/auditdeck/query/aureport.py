@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from auditdeck.audit.record import TYPE_NUMBERS
 from auditdeck.query.search import Event, outcome
@@ -103,11 +104,14 @@ KINDS = {
     ),
     "mac": Kind("Mandatory access control", "type", first_type, lambda event: within(event, MAC_POLICY, (2300, 2399))),
     "mods": Kind("Account changes", "type", first_type, lambda event: bool(ACCOUNTS & event.types)),
-    "config-changes": Kind(
+    "config": Kind(
         "Configuration changes", "type", first_type, lambda e: bool(CONFIGURATION & e.types) or within(e, MAC_POLICY)
     ),
     "crypto": Kind("Cryptography", "type", first_type, lambda event: within(event, (1600, 1699), (2400, 2499))),
     "integrity": Kind("Integrity", "type", first_type, lambda event: within(event, (1800, 1899))),
+    "tty": Kind(
+        "Keystrokes", "data", value_at("auditd.data.data"), lambda event: bool({"TTY", "USER_TTY"} & event.types)
+    ),
     "virt": Kind("Virtual machines", "type", first_type, lambda event: within(event, (2500, 2599))),
 }
 
@@ -141,10 +145,9 @@ def detail(kind: Kind, events: Iterable[Event]) -> Iterable[Row]:
         keys = kind.keys(event) if kind.about(event) else []
         if keys:
             result = "yes" if succeeded(event) else "no" if failed(event) else "?"
-            time = f"{event.time.astimezone():%Y-%m-%d %H:%M:%S}"
             exe, number = str(event.get("process.executable")), int(event.get("auditd.sequence", 0))
             yield Row(
-                time,
+                written(event.time),
                 ", ".join(keys),
                 first(hosts(event)),
                 first(terminals(event)),
@@ -153,6 +156,19 @@ def detail(kind: Kind, events: Iterable[Event]) -> Iterable[Row]:
                 first(login(event)),
                 number,
             )
+
+
+def written(time: datetime) -> str:
+    """Local, with its offset."""
+    return time.astimezone().isoformat(" ", "seconds")
+
+
+def time_range(events: Iterable[Event]) -> tuple[datetime, datetime] | None:
+    """The first and the last time of events, which need not be in order; None if there is none."""
+    found: tuple[datetime, datetime] | None = None
+    for event in events:
+        found = (min(found[0], event.time), max(found[1], event.time)) if found else (event.time, event.time)
+    return found
 
 
 def first(values: list[str]) -> str:
@@ -180,7 +196,7 @@ def is_bad_authentication(event: Event) -> bool:
 
 
 TOTALS: dict[str, Callable[[Event], bool]] = {
-    "changes in configuration": KINDS["config-changes"].about,
+    "changes in configuration": KINDS["config"].about,
     "changes to accounts, groups, or roles": KINDS["mods"].about,
     "logins": lambda event: KINDS["login"].about(event) and succeeded(event),
     "failed logins": lambda event: KINDS["login"].about(event) and failed(event),

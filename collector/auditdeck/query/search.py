@@ -88,7 +88,10 @@ Condition = Callable[[Event], bool]
 
 @dataclass(slots=True)
 class Query:
-    """`matches(event)`; `since` and `until` (None: no bound) are looked at before a document is parsed."""
+    """`matches(event)`; `since` and `until` (None: no bound) are looked at before a document is parsed.
+
+    `until` without a fraction is the whole of its second, as ausearch has it.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -98,7 +101,8 @@ class Query:
 
     def __post_init__(self) -> None:
         self.first = b"" if self.since is None else bound(self.since)
-        self.last = b"\xff" if self.until is None else bound(self.until)
+        end = self.until and self.until.replace(microsecond=self.until.microsecond or 999_999)
+        self.last = b"\xff" if end is None else bound(end)
 
     def in_time(self, stamp: bytes) -> bool:
         """For an RFC 3339 time in UTC with milliseconds, as it begins every document."""
