@@ -108,3 +108,18 @@ def test_what_is_no_record_is_kept_as_damaged() -> None:
     ]
     assert assembler.feed(bad) == []
     assert assembler.damaged == bad
+
+
+def test_a_clock_that_goes_back_ends_no_event_early() -> None:
+    assembler = Assembler(log=True)
+    assembler.feed([record(SYSCALL, 1)], now=100.0)
+    assembler.feed([record(SYSCALL, 2)], now=50.0)
+    assert assembler.flush(now=51.0) == []
+    assert serials(assembler.flush(now=102.0)) == [1, 2]
+
+
+def test_an_event_that_goes_on_behind_its_title_is_waited_for() -> None:
+    assembler = Assembler(log=True)
+    assembler.feed([record(SYSCALL, 1), record(PROCTITLE, 1), record(PATH, 1)], now=1.0)
+    assert assembler.flush(now=1.0) == []
+    assert [len(event.items) for event in assembler.close()] == [3]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
 
 from auditdeck.audit.event import Event
 from auditdeck.audit.fields import raw_fields
+from auditdeck.cli.decode import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.document import document
@@ -43,6 +45,33 @@ def test_no_record_takes_longer_than_it_is(kind: int, piece: bytes) -> None:
 def test_nested_messages_end_nothing(levels: int) -> None:
     """CAP_AUDIT_WRITE, which Docker gives by default, is enough to send one."""
     spent(USER_CMD, b"pid=1 uid=0 " + b"msg='" * levels + b"cmd=6C73" + b"'" * levels)
+
+
+def lines(nodes: int, count: int, *, skew: int = 0) -> bytes:
+    """Events without PROCTITLE and EOE of several hosts, their records in turn; clocks `skew` ms apart."""
+    made = []
+    for serial in range(count // nodes):
+        for kind, body in ((b"SYSCALL", b"arch=c000003e syscall=42 a0=3"), (b"SOCKADDR", b"saddr=020001BB08080808")):
+            for node in range(nodes):
+                time_of = 1_700_000_000_000 + serial + node * skew
+                stamp = b"%d.%03d:%d" % (time_of // 1000, time_of % 1000, serial)
+                name = b"node=n%d " % node if nodes > 1 else b""
+                made.append(b"%btype=%b msg=audit(%b): %b\n" % (name, kind, stamp, body))
+    return b"".join(made)
+
+
+def reading_time(log: bytes) -> float:
+    began = time.process_time()
+    events = list(Reading("log").events(io.BytesIO(log), compiled=False))
+    assert {len(event.items) for event in events} == {2}
+    assert sum(len(event.items) for event in events) == log.count(b"\n")
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize(("nodes", "skew"), [(2, 0), (20, 0), (300, 0), (2, 3_600_000), (20, -5_000)])
+def test_hosts_in_turn_cost_no_more_than_one(nodes: int, skew: int) -> None:
+    count = 6000
+    assert reading_time(lines(nodes, count, skew=skew)) < 10 * reading_time(lines(1, count))
 
 
 def test_ordinary_records_read_as_before() -> None:

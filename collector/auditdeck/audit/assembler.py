@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from auditdeck.audit.event import ENDS, Event, Packed
 from auditdeck.audit.messages import AUDIT_EOE, AUDIT_PROCTITLE
@@ -61,7 +62,10 @@ class Assembler:
         self.counts = counts or Counts()
         self.damaged: list[Payload] = []
         self.waiting: dict[bytes, list[Payload]] = {}
+        self.fresh: list[bytes] = []
         self.since: dict[bytes, float] = {}
+        self.titled: dict[bytes, None] = {}
+        self.now = 0.0
         self.shapes: dict[bytes, bytes] = {}
         self.gaps = None if log else Gaps()
         self.last = b""
@@ -167,13 +171,18 @@ class Assembler:
             ready.append(self.give_out(key, found, complete=True))
         else:
             found.append(item)
-            if kind == AUDIT_PROCTITLE and self.title_ends and found[0][0] == SYSCALL:
-                ready.append(self.give_out(key, found, complete=True))
+            if kind == AUDIT_PROCTITLE:
+                self.titled[key] = None
+                if self.title_ends and found[0][0] == SYSCALL:
+                    ready.append(self.give_out(key, found, complete=True))
 
     def mark(self, now: float) -> None:
-        """Since when what waits has been waiting."""
-        for key in self.waiting:
-            self.since.setdefault(key, now)
+        """Since when what waits has been waiting: of what began since the last look. The clock never goes back."""
+        self.now = max(now, self.now)
+        for key in self.fresh:
+            if key in self.waiting:
+                self.since[key] = self.now
+        self.fresh.clear()
 
     def is_new(self, head: bytes, now: float | None) -> bool:
         """Notes the serial of an event that begins with `audit(stamp): `; False if that is no stamp."""
@@ -200,12 +209,15 @@ class Assembler:
             self.end_last(ready)
             self.last = key
         items = self.waiting[key] = [item]
+        self.fresh.append(key)
         kind = item[0]
+        if kind == AUDIT_PROCTITLE:
+            self.titled[key] = None
         if not (FIRST_COMPOUND <= kind <= LAST_COMPOUND or kind == LOGIN):
             ready.append(self.give_out(key, items, complete=True))
         elif len(self.waiting) > self.in_flight:
             oldest = next(iter(self.waiting))
-            ready.append(self.give_out(oldest, self.waiting[oldest], complete=False))
+            ready.append(self.give_out(oldest, self.waiting[oldest], complete=self.log))
 
     def flush(self, now: float | None = None) -> list[Event]:
         """Events that wait for nothing but an EOE, and those that waited too long."""
@@ -215,17 +227,24 @@ class Assembler:
         if not self.waiting:
             return []
         self.mark(now)
-        ready = []
-        for key, items in list(self.waiting.items()):
-            if ends_with_title(items) or (self.title_ends and self.is_settled(key, items, now)):
-                ready.append(self.give_out(key, items, complete=True))
-            elif now - self.since[key] >= self.timeout:
-                ready.append(self.give_out(key, items, complete=self.log or not expects_more(items)))
+        whole = [key for key in self.titled if ends_with_title(self.waiting[key])]
+        self.titled.clear()
+        if self.title_ends:
+            whole += self.settled()
+        ready = [self.give_out(key, self.waiting[key], complete=True) for key in whole]
+        expired = list(takewhile(lambda key: self.now - self.since[key] >= self.timeout, self.since))
+        for key in expired:
+            items = self.waiting[key]
+            ready.append(self.give_out(key, items, complete=self.log or not expects_more(items)))
         return ready
 
-    def is_settled(self, key: bytes, items: list[Payload], now: float) -> bool:
+    def settled(self) -> list[bytes]:
         """io_uring's own threads have no title: without EOE their events are whole when nothing follows for a while."""
-        return items[0][0] == URINGOP and now - self.since[key] >= SETTLED
+        return [
+            key
+            for key, items in self.waiting.items()
+            if items[0][0] == URINGOP and not ends_with_title(items) and self.now - self.since[key] >= SETTLED
+        ]
 
     def close(self) -> list[Event]:
         """All that still waits."""
@@ -245,8 +264,8 @@ class Assembler:
 
     def give_out(self, key: bytes, items: list[Payload], *, complete: bool) -> Event:
         del self.waiting[key]
-        if self.since:
-            self.since.pop(key, None)
+        self.since.pop(key, None)
+        self.titled.pop(key, None)
         self.counts.events += 1
         if not complete:
             self.counts.incomplete += 1

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import click
 
-from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.assembler import Assembler, Counts
 from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Left, native
 from auditdeck.audit.record import STAMP, Payload, is_foreign, milliseconds, read_any_line
@@ -21,6 +21,8 @@ from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError
 
 BATCH = 1 << 20
+NODES, IN_FLIGHT = 1024, 512
+"""Nodes of one log, and events of a node, that are put together at a time."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,9 @@ class Reading:
     name: str
     damaged: int = 0
     first: list[str] = field(default_factory=list)
-    assembler: Assembler = field(default_factory=lambda: Assembler(log=True))
+    counts: Counts = field(default_factory=Counts)
+    assemblers: dict[bytes, Assembler] = field(default_factory=dict)
+    """One for each node: their clocks differ."""
 
     def events(self, lines: BinaryIO, *, compiled: bool = True) -> Iterator[Event]:
         for batch in self.batches(lines, compiled=compiled):
@@ -52,7 +56,16 @@ class Reading:
                     yield self.plain(list(enumerate(rest, number + 1)))
                     number += len(rest)
                 at = end
-        yield self.assembler.close()
+        yield [event for assembler in self.assemblers.values() for event in assembler.close()]
+
+    def of_node(self, node: bytes, found: list[Event]) -> Assembler:
+        """Its assembler; for a new one another may have to go, with what it still has."""
+        known = self.assemblers.get(node)
+        if known is None:
+            if len(self.assemblers) >= NODES:
+                found += self.assemblers.pop(next(iter(self.assemblers))).close()
+            known = self.assemblers[node] = Assembler(log=True, in_flight=IN_FLIGHT, counts=self.counts)
+        return known
 
     def mixed(self, items: list[bytes | Left], number: int) -> list[Event]:
         """Whole events, and the lines that were left over."""
@@ -74,19 +87,23 @@ class Reading:
         if not entries:
             return []
         now = float(entries[-1].partition(b"\x1f")[0])
-        return self.assembler.feed_mixed(entries, now) + self.assembler.flush(now)
+        found: list[Event] = []
+        assembler = self.of_node(b"", found)
+        found += assembler.feed_mixed(entries, now)
+        return found + assembler.flush(now)
 
     def plain(self, lines: list[tuple[int, bytes]]) -> list[Event]:
         """From lines with their numbers."""
-        found = []
+        found: list[Event] = []
         for node, payloads in self.runs(lines):
             # The log's own clock tells which events waited too long.
-            now = milliseconds(payloads[-1][1][6:]) / 1000 if payloads else 0.0
-            found += self.assembler.feed(payloads, now, node)
-            found += self.assembler.flush(now)
-            for _, payload in self.assembler.damaged:
+            now = milliseconds(payloads[-1][1][6:]) / 1000
+            assembler = self.of_node(node, found)
+            found += assembler.feed(payloads, now, node)
+            found += assembler.flush(now)
+            for _, payload in assembler.damaged:
                 self.damage(payload, 0)
-            self.assembler.damaged.clear()
+            assembler.damaged.clear()
         return found
 
     def runs(self, lines: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, list[Payload]]]:
@@ -100,10 +117,12 @@ class Reading:
                 continue
             node, kind, payload = found
             if node != current:
-                yield current, payloads
+                if payloads:
+                    yield current, payloads
                 current, payloads = node, []
             payloads.append((kind, payload))
-        yield current, payloads
+        if payloads:
+            yield current, payloads
 
     def damage(self, line: bytes, number: int) -> None:
         self.damaged += 1
@@ -164,7 +183,7 @@ def command(shared: Shared, file: str, original: bool) -> int:
                 out.write(b"\n".join(batch) + b"\n")
     out.flush()
     report_damage(reading, shared)
-    if not reading.assembler.counts.events:
+    if not reading.counts.events:
         shared.say(f"{reading.name}: no audit record found")
         return 4
     return 3 if reading.damaged else 0

@@ -36,7 +36,7 @@ def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
                     if writer.due():
                         pack(shared.data_dir, writer.rotate())
             report_damage(reading, shared)
-            total += reading.assembler.counts.events
+            total += reading.counts.events
             damaged += reading.damaged
         if writer.size:
             pack(shared.data_dir, writer.rotate())
