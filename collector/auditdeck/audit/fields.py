@@ -53,10 +53,14 @@ def raw_fields(body: bytes) -> dict[str, bytes]:
 
 def closed(body: bytes) -> bytes:
     """A body whose msg='… has lost its closing quote, without the opening one."""
+    start = unclosed(body)
+    return body if start < 0 else body[:start] + body[start + len(MESSAGE) :]
+
+
+def unclosed(body: bytes) -> int:
+    """Where a msg='… begins that has lost its closing quote; -1 if none has."""
     start = body.find(MESSAGE)
-    if start < 0 or CLOSING.search(body, start + len(MESSAGE)):
-        return body
-    return body[:start] + body[start + len(MESSAGE) :]
+    return -1 if start < 0 or CLOSING.search(body, start + len(MESSAGE)) else start
 
 
 def collect(body: bytes, fields: dict[str, bytes], prefix: str = "") -> None:
@@ -88,7 +92,7 @@ def without_punctuation(value: bytes) -> bytes:
     """Without what stands behind it in sentences of old programs: `(hostname=?, addr=?, res=success)`, `uid=500:`."""
     last = value[-1:]
     if last == b")" and b"(" not in value:
-        return value.rstrip(b")")
+        return value.rstrip(b")") or value
     return value[:-1] if last == b":" and value[:-1].isdigit() else value
 
 

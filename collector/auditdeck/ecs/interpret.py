@@ -16,7 +16,7 @@ from auditdeck.audit.tables import flags
 from auditdeck.audit.tables.families import FAMILIES
 from auditdeck.audit.tables.signals import SIGNALS
 from auditdeck.context.users import Users
-from auditdeck.ecs.syscalls import IPC_CALLS, SOCKETCALLS
+from auditdeck.ecs.syscalls import SOCKETCALLS
 
 ARGUMENTS = Path(__file__).with_name("arguments.yaml")
 FILE_TYPES = {
@@ -279,7 +279,6 @@ KINDS: dict[str, Callable[[int], str | None]] = {
     "family": lambda value: {1: "local"}.get(value) or named(FAMILIES, value, "family"),
     "fcntl": lambda value: flags.FCNTL.get(value) or f"unknown-fcntl-command({value})",
     "file_mode": file_mode,
-    "ipc": lambda value: IPC_CALLS.get(value & 0xFFFF) or f"unknown-ipccall({value:x})",
     "fsconfig": lambda value: named(flags.FSCONFIG, value, "fsconfig-operation"),
     "ioctl": lambda value: flags.IOCTL.get(value),
     "memory": memory_protection,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from auditdeck.audit.architecture import ALL_NAMES
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import NESTED, fields, text, unhex
+from auditdeck.audit.fields import MESSAGE, NESTED, fields, text, unclosed, unhex
 from auditdeck.audit.record import Record, milliseconds, serial, type_name
 from auditdeck.audit.tables import flags
 from auditdeck.audit.tables.errors import ERRORS
@@ -75,8 +75,12 @@ def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) ->
     stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}:{serial(event.stamp)}"
     node = f"node={text(event.node)} " if event.node else ""
     for record in reversed(event.records):
-        body = " ".join(f"{name}={value}" if name else value for name, value in interpreted(record, users))
+        body = in_one(interpreted(record, users))
         yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
+
+
+def in_one(found: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{name}={value}" if name else value for name, value in found)
 
 
 def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -86,12 +90,19 @@ def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[
     """
     call = call_of(record)
     names = fields(record.names)
+    start = unclosed(record.body)
+    if start >= 0:
+        # Cut within the message.
+        yield from interpreted(record._replace(body=record.body[:start]), users, depth)
+        rest = record._replace(body=record.body[start + len(MESSAGE) :])
+        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth))}"
+        return
     for nested, name, raw, word in TOKEN.findall(record.body):
         if nested and depth >= DEEPEST:
             yield NESTED.decode(), f"'{text(nested)}'"
         elif nested:
             inner = record._replace(body=nested)
-            shown = " ".join(f"{key}={value}" if key else value for key, value in interpreted(inner, users, depth + 1))
+            shown = in_one(interpreted(inner, users, depth + 1))
             yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
         elif name:
             yield name.decode(), field(record.kind, name.decode(), raw, call, users, names)
@@ -133,7 +144,7 @@ def field(kind: int, name: str, raw: bytes, call: Call, users: Users, names: dic
         return text_field(kind, name, raw)
     if name in UIDS or name in GIDS:
         return account(kind, name, value, users)
-    if call.name and re.fullmatch("a[0-3]", name) and HEX_NUMBER.match(value):
+    if kind == SYSCALL and re.fullmatch("a[0-3]", name) and HEX_NUMBER.match(value):
         spelled = interpret.argument(call.name, int(name[1]), call.arguments, users)
         return f"0x{value}" if spelled is None else spelled
     return of_name(kind, name, value, call)
