@@ -80,9 +80,11 @@ def collect(body: bytes, fields: dict[str, bytes], prefix: str = "") -> None:
         elif bare in ABSENT:
             continue
         else:
-            value = unhex(bare) if name in ENCODED else without_punctuation(bare)
-            if value in ABSENT:
-                continue
+            value = unhex(bare) if name in ENCODED else bare
+            if prefix and value is bare:
+                value = without_punctuation(value)
+                if value in ABSENT:
+                    continue
         known = fields.setdefault(name.decode(), value)
         if prefix and known != value:
             fields.setdefault(prefix + name.decode(), value)
@@ -92,7 +94,7 @@ def without_punctuation(value: bytes) -> bytes:
     """Without what stands behind it in sentences of old programs: `(hostname=?, addr=?, res=success)`, `uid=500:`."""
     last = value[-1:]
     if last == b")" and b"(" not in value:
-        return value.rstrip(b")") or value
+        return value.rstrip(b")")
     return value[:-1] if last == b":" and value[:-1].isdigit() else value
 
 

@@ -91,11 +91,11 @@ def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[
     call = call_of(record)
     names = fields(record.names)
     start = unclosed(record.body)
-    if start >= 0:
+    if start >= 0 and depth < DEEPEST:
         # Cut within the message.
         yield from interpreted(record._replace(body=record.body[:start]), users, depth)
         rest = record._replace(body=record.body[start + len(MESSAGE) :])
-        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth))}"
+        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth + 1))}"
         return
     for nested, name, raw, word in TOKEN.findall(record.body):
         if nested and depth >= DEEPEST:
