@@ -45,12 +45,12 @@ ca: ## the certificate of the stack's authority
 	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/ca.crt
 
 test: setup ## everything: unit tests, the real kernel, the peers
-	@scripts/apt-install.sh auditd gcc iproute2 libc6-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
+	@scripts/apt-install.sh auditd gcc iproute2 iptables libc6-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
 	@scripts/setup.sh
 	@$(VENV)/pytest
 
 bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller loads); what is missing is said
-	@scripts/apt-install.sh auditd laurel gcc iproute2 libc6-dev util-linux
+	@scripts/apt-install.sh auditd laurel gcc iproute2 iptables libc6-dev util-linux
 	@scripts/setup.sh
 	@$(VENV)/python -m bench.live $(if $(QUICK),--quick --repeat 3)
 	@$(if $(QUICK),,$(VENV)/python -m bench.live --forms --only "connect 5,000")

@@ -71,6 +71,11 @@ class Assembler:
         self.last = b""
         self.prefix = b""
 
+    def follow(self, serial: int | None) -> None:
+        """What an earlier run saw last: serials between that and the first of this one are missing too."""
+        if self.gaps is not None and serial is not None:
+            self.gaps.next = serial + 1
+
     @property
     def unsettled(self) -> bool:
         """Whether something waits for more, so that `flush` may have something to do."""

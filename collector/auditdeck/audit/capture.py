@@ -105,6 +105,14 @@ class Capture:
                 return
         raise KernelError("the kernel did not answer the registration as audit daemon", "see the kernel log (dmesg)")
 
+    def register_again(self) -> None:
+        """After the kernel dropped the registration; in any thread. The answer comes among the records, where it is
+        left out."""
+        try:
+            self.socket.send(status_message({"pid": os.getpid()}, 1))
+        except OSError as error:
+            raise explain(error.errno or 0, "become the audit daemon") from error
+
     def unregister(self) -> None:
         """Ends being the audit daemon; the kernel accepts that only from the daemon itself."""
         with contextlib.suppress(OSError):

@@ -190,7 +190,13 @@ def collector(shared: Shared) -> Iterator[Finding]:
     if not state["running"]:
         yield Finding("collector", WARNING, f"nothing is being written to {shared.data_dir}", "auditdeck run")
         return
+    if state.get("not_watched"):
+        remedy = "kernel.keep: restore puts it back; whoever changes audit's rules beside auditdeck should not"
+        yield Finding("collector", BAD, f"does not watch everything: {'; '.join(state['not_watched'])}", remedy)
+    if state.get("failing"):
+        yield Finding("collector", BAD, f"cannot {'; cannot '.join(state['failing'])}", "see the disk, and its log")
     trouble = {name: state["counters"].get(name, 0) for name in ("lost", "ring_lost", "gaps", "dropped", "damaged")}
+    trouble["seconds not watched"] = round(state["counters"].get("unwatched", 0))
     if any(trouble.values()):
         text = ", ".join(f"{value:,} {name}" for name, value in trouble.items() if value)
         yield Finding("collector", WARNING, f"runs (pid {state['pid']}), but {text}", "see docs on what was lost")

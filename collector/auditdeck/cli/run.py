@@ -13,7 +13,7 @@ import click
 
 from auditdeck.audit.rules.files import Statement, parse_line, read_rules
 from auditdeck.cli.options import Shared, go_audit_option, shared
-from auditdeck.collector.pipeline import Pipeline
+from auditdeck.collector.collector import Collector
 from auditdeck.errors import AuditdeckError
 
 logger = logging.getLogger("auditdeck")
@@ -62,28 +62,28 @@ def command(
         settings.kernel.take_over = True
     statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
     statements += read([Path(file) for file in settings.rules.files] + list(rule_files))
-    pipeline = Pipeline(settings, statements)
+    collector = Collector(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json
     began = datetime.now(UTC)
     # A closed terminal (SIGHUP) and Ctrl-\\ (SIGQUIT) end it in order as well: the kernel's state is put back.
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(ending, lambda *_: pipeline.ended.set())
-    pipeline.start()
+        signal.signal(ending, lambda *_: collector.ended.set())
+    collector.start()
     try:
         if live:
             from auditdeck.report.live import show
 
-            show(pipeline, seconds)
+            show(collector, seconds)
         else:
-            logger.info("collecting (%s), events in %s", pipeline.mode, settings.data_dir)
-            wait(pipeline, seconds)
+            logger.info("collecting (%s), events in %s", collector.mode, settings.data_dir)
+            wait(collector, seconds)
     finally:
-        pipeline.stop()
-    if pipeline.failure is not None:
-        if isinstance(pipeline.failure, AuditdeckError):
-            raise pipeline.failure
+        collector.stop()
+    if collector.failure is not None:
+        if isinstance(collector.failure, AuditdeckError):
+            raise collector.failure
         sys.exit(1)
-    logger.info("stopped: %s", summary(pipeline))
+    logger.info("stopped: %s", summary(collector))
     if show_report:
         from auditdeck.cli.report import print_report
         from auditdeck.query.answers import Question
@@ -104,24 +104,26 @@ def read_lines(lines: list[str], where: str) -> list[Statement]:
     return [statement for statement in found if statement is not None]
 
 
-def wait(pipeline: Pipeline, seconds: float | None) -> None:
+def wait(collector: Collector, seconds: float | None) -> None:
     deadline = None if seconds is None else time.monotonic() + seconds
     logged = time.monotonic()
-    while not pipeline.ended.is_set():
+    while not collector.ended.is_set():
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             return
         if now - logged >= LOG_INTERVAL:
-            logger.info("%s", summary(pipeline))
+            logger.info("%s", summary(collector))
             logged = now
-        pipeline.ended.wait(1.0 if deadline is None else max(0.0, min(1.0, deadline - now)))
+        collector.ended.wait(1.0 if deadline is None else max(0.0, min(1.0, deadline - now)))
 
 
-def summary(pipeline: Pipeline) -> str:
-    counts = pipeline.counters
+def summary(collector: Collector) -> str:
+    counts = collector.counters
     text = f"{counts.events:,} events, {counts.documents:,} documents"
     for name in ("lost", "gaps", "overruns", "dropped", "damaged", "incomplete"):
         value = getattr(counts, name)
         if value:
             text += f", {value:,} {name}"
+    if counts.unwatched:
+        text += f", {counts.unwatched:.0f} s not watched"
     return text

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from auditdeck.audit.client import AuditSocket, process_alive
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.collector.health import read_status
+from auditdeck.collector.status import read_status
 from auditdeck.errors import KernelError
 from auditdeck.report.console import make_console
 from auditdeck.report.visible import visible
@@ -29,7 +29,7 @@ EXPLAINED = {
 def command(shared: Shared) -> int:
     """Show the kernel's audit state and the counters of the collector that writes the data directory.
 
-    Exit status 3 if no collector runs; with --quiet that is all it says.
+    Exit status 3 if no collector runs, 4 if not everything is watched or written; with --quiet that is all it says.
     """
     kernel = kernel_state()
     collector = collector_state(shared)
@@ -45,7 +45,9 @@ def command(shared: Shared) -> int:
             console.print(table("Events by filter", collector["filters"]))
         for name, counts in collector.get("outputs", {}).items():
             console.print(table(f"Output {name}", counts))
-    return 0 if collector["running"] else 3
+    if not collector["running"]:
+        return 3
+    return 4 if collector.get("not_watched") or collector.get("failing") else 0
 
 
 def kernel_state() -> dict[str, Any]:
@@ -83,8 +85,25 @@ def table(title: str, values: dict[str, Any]) -> Table:
         text = EXPLAINED.get(name, {}).get(value) or (
             f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and name != "pid" else str(value)
         )
-        bad = name in ("lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "error") and value
-        if value in (None, ""):
+        if isinstance(value, list):
+            text = "; ".join(map(str, value))
+        bad = (
+            name
+            in (
+                "not_watched",
+                "failing",
+                "unwatched",
+                "lost",
+                "ring_lost",
+                "gaps",
+                "dropped",
+                "damaged",
+                "dead_letters",
+                "error",
+            )
+            and value
+        )
+        if value in (None, "", []):
             continue
         shown.add_row(visible(name.replace("_", " ")), visible(text), style="red" if bad else None)
     return shown

@@ -21,8 +21,6 @@ from auditdeck.settings.model import Settings
 
 NAP = 0.09
 """Seconds between two looks: nothing in the kernel wakes this thread up."""
-KEYS = ("netconns_out", "netconns_socket")
-"""Of the rules that watch what the tracepoint tells better."""
 
 logger = logging.getLogger("auditdeck")
 

@@ -1,20 +1,22 @@
-"""What the collector counts about itself: for status, for the report's quality line, for dashboards."""
+"""What the collector counts about itself, and the documents that tell it: for reports and dashboards."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from auditdeck import __version__
 from auditdeck.audit.assembler import Counts
 
+State = Literal["started", "running", "stopped"]
 HEALTH_INTERVAL = 60.0
+URGENT = ("lost", "gaps", "dropped", "damaged", "ring_lost", "unwatched")
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Counters(Counts):
     """Since the start of the process, with those of the assembler.
 
     `connections`: attempts that the tracepoint told; `ring_lost`: those for which it had no room.
+    `unwatched`: seconds in which the kernel did not record what it was asked to (watch.py).
     `lost`: records that the kernel dropped (its own count), `overruns`: times that the receive buffer was full,
     `dropped`: documents deleted by the event log's bounds before a consumer had them, `damaged`: records that could not
     be read and torn lines, `absorbed`: socket events that only told a protocol, `filtered`: events that a filter kept
@@ -33,6 +36,7 @@ class Counters(Counts):
 
     connections: int = 0
     ring_lost: int = 0
+    unwatched: float = 0.0
     records: int = 0
     documents: int = 0
     absorbed: int = 0
@@ -62,7 +66,13 @@ def changes(now: Counters, before: Counters) -> dict[str, float]:
     return values
 
 
-def health_document(host: dict[str, Any], counts: dict[str, float], interval: float, source: str = "audit") -> bytes:
+def health_document(
+    host: dict[str, Any],
+    counts: dict[str, float],
+    interval: float,
+    source: str = "audit",
+    state: State = "running",
+) -> bytes:
     """A line of the event log about the collector itself: `interval` in seconds, `source` of its connections."""
     now = time.time()
     document = {
@@ -79,22 +89,52 @@ def health_document(host: dict[str, Any], counts: dict[str, float], interval: fl
         },
         "host": host,
         "auditdeck": {
-            "health": {**counts, "interval": round(interval, 3), "source": source, "version": __version__},
+            "health": {
+                **counts,
+                "interval": round(interval, 3),
+                "source": source,
+                "state": state,
+                "version": __version__,
+            },
         },
     }
     return orjson.dumps(document)
 
 
-def write_status(path: Path, counters: Counters, **more: Any) -> None:
-    """The status file of a running collector, replaced as a whole."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), "counters": counters, **more}))
-    partial.replace(path)
+class Health:
+    """Reports what happened since the last report, or the start, as a document of the event log."""
 
+    def __init__(
+        self,
+        counters: Counters,
+        host: Callable[[], dict[str, Any]],
+        source: str,
+        append: Callable[[list[bytes]], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = counters
+        self.host = host
+        self.source = source
+        self.append = append
+        self.clock = clock
+        self.reported = replace(counters)
+        self.reported_at = clock()
 
-def read_status(path: Path) -> dict[str, Any] | None:
-    try:
-        status: dict[str, Any] = orjson.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return status
+    @property
+    def due(self) -> bool:
+        """Every minute, and at once when something was lost."""
+        lost = any(getattr(self.counters, name) != getattr(self.reported, name) for name in URGENT)
+        return lost or self.clock() - self.reported_at >= HEALTH_INTERVAL
+
+    def report_when_due(self) -> None:
+        if self.due:
+            self.report()
+
+    def report(self, state: State = "running") -> None:
+        """Raises StoreError; what could not be reported is in the next report."""
+        now, moment = replace(self.counters), self.clock()
+        counts = changes(now, self.reported)
+        interval = moment - self.reported_at
+        self.append([health_document(self.host(), counts, interval, self.source, state)])
+        self.reported, self.reported_at = now, moment
+        self.counters.lag = 0.0

@@ -1,8 +1,9 @@
-"""Being there: how auditdeck takes its place in the kernel's audit subsystem, and leaves it as it was found."""
+"""Being there: how auditdeck takes its place in the kernel's audit subsystem, and takes back what it changed."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -20,12 +21,15 @@ from auditdeck.audit.rules.loader import Loaded, load_rules, restore_rules
 from auditdeck.errors import DaemonRunning, KernelError, NotPermitted, RulesLocked
 
 Mode = Literal["auto", "unicast", "multicast"]
+logger = logging.getLogger("auditdeck")
 RESTORED = ("enabled", "failure", "rate_limit", "backlog_limit", "backlog_wait_time")
 PATIENCE = 10.0
 
 
 class Session:
-    """Opens the audit socket in the wanted mode, loads rules, and puts everything back on `close`.
+    """Opens the audit socket in the wanted mode, loads rules, and takes back on `close` what it changed itself: its
+    rules go, rules that it deleted come back, and settings that still are as it set them become what they were. What
+    others changed in the meantime stays.
 
     What was found is written to `state` first, so that the next start after a crash still knows what to put back.
     """
@@ -42,26 +46,35 @@ class Session:
         self.control = AuditSocket()
         self.found = self.control.status()
         self.found_rules: list[bytes] = []
+        self.own_rules: list[bytes] = []
+        self.deleted_rules: list[bytes] = []
+        self.wanted: dict[str, int] = {}
         self.capture: Capture | None = None
-        self.changed = False
+        self.crashed = False
 
     @property
     def locked(self) -> bool:
         return self.found.locked
+
+    @property
+    def multicast(self) -> bool:
+        """Whether it listens beside another daemon, or could if there were one."""
+        return self.capture is not None and self.capture.multicast
 
     def open(self, settings: dict[str, int]) -> Capture:
         """Starts to receive; `settings` as in `AuditSocket.set`, for unicast mode."""
         self.remember()
         multicast = self.choose()
         self.capture = Capture(receive_buffer=self.receive_buffer, multicast=multicast, compiled=self.compiled)
-        self.changed = True
-        if multicast:
-            if not self.found.enabled:
-                self.control.set(enabled=1)
-            return self.capture
-        wanted = {} if self.locked else {"enabled": 1, **settings}
         if self.locked:
             self.notes.append("the kernel's audit rules are locked (-e 2): its rules and settings stay as they are")
+        else:
+            self.wanted = {"enabled": 1} if multicast else {"enabled": 1, **settings}
+        wanted = self.wanted
+        if multicast:
+            if wanted and not self.found.enabled:
+                self.control.set(**wanted)
+            return self.capture
         try:
             self.capture.register(self.control, **wanted)
         except DaemonRunning as error:
@@ -111,12 +124,21 @@ class Session:
     def remember(self) -> None:
         left = read_state(self.state)
         if left is not None and not self.locked:
-            self.found, self.found_rules = left
+            self.crashed = True
+            self.found, self.found_rules, self.deleted_rules = left
             self.notes.append("the last run ended without putting the kernel's audit state back: doing so at the end")
             return
         with contextlib.suppress(NotPermitted):
             self.found_rules = self.control.rules()
-        saved = {"status": asdict(self.found), "rules": [rule.hex() for rule in self.found_rules], "boot": boot_id()}
+        self.save()
+
+    def save(self) -> None:
+        saved = {
+            "status": asdict(self.found),
+            "rules": [rule.hex() for rule in self.found_rules],
+            "deleted": [rule.hex() for rule in self.deleted_rules],
+            "boot": boot_id(),
+        }
         try:
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.state.write_bytes(orjson.dumps(saved))
@@ -126,18 +148,48 @@ class Session:
                 "at the end, but not after a crash"
             )
 
+    def note_rules(self, before: list[bytes]) -> None:
+        """After loading: which rules are its own, and which of those `before` it deleted."""
+        if self.locked:
+            return
+        now = self.control.rules()
+        self.own_rules = [rule for rule in now if rule not in self.found_rules]
+        if deleted := [rule for rule in before if rule in self.found_rules and rule not in now]:
+            self.deleted_rules += deleted
+            self.save()
+
     def restore(self) -> None:
-        """Puts back the rules and settings that were found; records still come until `close`."""
-        if self.changed and not self.locked:
+        """Takes back what it changed; records still come until `close`. Raises KernelError."""
+        if self.wanted:
             with contextlib.suppress(RulesLocked):
-                restore_rules(self.control, self.found_rules)
-                before = asdict(self.found)
-                self.control.set(**{name: before[name] for name in RESTORED})
-        self.changed = False
+                self.restore_rules()
+                self.restore_settings()
+        self.wanted = {}
+
+    def restore_rules(self) -> None:
+        """Its own rules go; those that it deleted come back where they were."""
+        now = self.control.rules()
+        found = [rule for rule in self.found_rules if rule in now or rule in self.deleted_rules]
+        since = [rule for rule in now if rule not in self.found_rules and rule not in self.own_rules]
+        restore_rules(self.control, found + since)
+
+    def restore_settings(self) -> None:
+        """Those that are as it set them. `enabled` stays if another daemon came that lives on it."""
+        now, before = asdict(self.control.status()), asdict(self.found)
+        settings = {
+            name: before[name] for name, value in self.wanted.items() if name in RESTORED and now[name] == value
+        }
+        other = now["pid"] not in (0, os.getpid(), before["pid"]) and process_alive(now["pid"])
+        if other:
+            settings.pop("enabled", None)
+        self.control.set(**settings)
 
     def close(self) -> None:
-        """Puts everything back, and unregisters."""
-        self.restore()
+        """Takes everything back, and unregisters; what cannot be taken back is logged."""
+        try:
+            self.restore()
+        except KernelError as error:
+            logger.error("the kernel's audit state could not be put back: %s", error)
         if self.capture is not None:
             if not self.capture.multicast:
                 self.capture.unregister()
@@ -146,13 +198,15 @@ class Session:
         self.state.unlink(missing_ok=True)
 
 
-def read_state(path: Path) -> tuple[Status, list[bytes]] | None:
-    """What a run that did not end properly had found; None if there was none since this boot."""
+def read_state(path: Path) -> tuple[Status, list[bytes], list[bytes]] | None:
+    """What a run that did not end properly had found, and the rules that it deleted; None if there was none since this
+    boot."""
     try:
         saved: dict[str, Any] = orjson.loads(path.read_bytes())
         if saved["boot"] != boot_id():
             return None
-        return Status(**saved["status"]), [bytes.fromhex(rule) for rule in saved["rules"]]
+        rules, deleted = ([bytes.fromhex(rule) for rule in saved.get(name, ())] for name in ("rules", "deleted"))
+        return Status(**saved["status"]), rules, deleted
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -23,7 +23,7 @@ from auditdeck.report.visible import visible
 
 TOP = 8
 KEPT = 4096
-TROUBLE = ("lost", "gaps", "overruns", "damaged", "ring_lost", "unjoined")
+TROUBLE = ("lost", "gaps", "overruns", "damaged", "ring_lost")
 COLUMNS = [Column("user"), Column("executable"), Column("connections", "number"), Column("share", "number"),
            Column("", "bar")]  # fmt: skip
 
@@ -106,9 +106,11 @@ class Summary:
         head.append(f"{counters.events:,} events, {speed:,.0f}/s, for {now - self.began:,.0f} s", style="dim")
         head.append(f" ({self.collector.mode})", style="dim")
         trouble = {name: getattr(counters, name, 0) for name in TROUBLE}
-        if any(trouble.values()):
-            text = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in trouble.items() if value)
-            head.append(f"   {text}", style="bold red")
+        told = [f"{value:,} {name.replace('_', ' ')}" for name, value in trouble.items() if value]
+        if unwatched := getattr(counters, "unwatched", 0):
+            told.append(f"not watched for {unwatched:.0f} s")
+        if told:
+            head.append(f"   {', '.join(told)}", style="bold red")
         return head
 
 

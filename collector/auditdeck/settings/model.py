@@ -56,6 +56,9 @@ class Kernel(Model):
     exclude_eoe: bool = True
     """As the audit daemon: have the kernel leave out EOE records, which only say that an event ends (a rule in its
     exclude list). Its last record says so as well."""
+    keep: Literal["restore", "report"] = "restore"
+    """When somebody switches audit off, deletes auditdeck's rules, or the kernel drops its registration: restore puts
+    it back within seconds, report only says so. Both count the time as not watched."""
 
 
 class ConnectionSettings(Model):
