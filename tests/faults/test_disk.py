@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -94,12 +93,3 @@ def test_an_events_folder_that_is_deleted(tmp_path: Path) -> None:
     assert found["dropped"] >= 300
     assert "was deleted, with" in said
     assert not (tmp_path / "data" / "events" / "0000000001.ndjson").exists(), "no number is used twice"
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
-def test_a_closed_terminal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with collector(tmp_path / "data", source="tracepoint") as running:
-        running.process.send_signal(number)
-        assert running.process.wait(20) == 0
-    assert "stopped:" in running.log.read_text()
-    assert not (tmp_path / "data" / "kernel-state.json").exists()

@@ -37,6 +37,8 @@ class Shared:
     json: bool
     quiet: bool
     config: Path | None = None
+    read: Callable[[], Settings] = Settings
+    """The settings as they are now, with the options applied. Raises SettingsError."""
 
     @property
     def data_dir(self) -> Path:
@@ -58,10 +60,13 @@ def with_shared(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
 
     @functools.wraps(function)
     def wrapper(given: Common, **options: Any) -> Any:
-        settings = read_settings(given.file, go_audit=given.go_audit)
-        if given.data_dir is not None:
-            settings.data_dir = str(given.data_dir)
-        return function(Shared(settings, given.json, given.quiet, given.file), **options)
+        def read() -> Settings:
+            settings = read_settings(given.file, go_audit=given.go_audit)
+            if given.data_dir is not None:
+                settings.data_dir = str(given.data_dir)
+            return settings
+
+        return function(Shared(read(), given.json, given.quiet, given.file, read), **options)
 
     return with_common(wrapper, config_names)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from auditdeck.audit.rules.files import Statement, parse_line, read_rules
 from auditdeck.cli.options import Shared, go_audit_option, shared
 from auditdeck.collector.collector import Collector
 from auditdeck.errors import AuditdeckError
+from auditdeck.settings.model import Settings
 
 logger = logging.getLogger("auditdeck")
 LOG_INTERVAL = 60.0
@@ -52,22 +56,32 @@ def command(
 
     Needs root, or CAP_AUDIT_CONTROL, CAP_AUDIT_READ and CAP_SYS_PTRACE, in the host's pid namespace. What it changes in
     the kernel (rules, settings) is put back when it ends.
+
+    As a service, without a terminal, it reads rules, filters and redaction again at SIGHUP; if a line is wrong, it says
+    so and goes on with those that it has.
     """
-    settings = shared.settings
-    if no_default_rules:
-        settings.rules.default = False
-    if mode:
-        settings.kernel.mode = mode  # type: ignore[assignment]
-    if take_over:
-        settings.kernel.take_over = True
-    statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
-    statements += read([Path(file) for file in settings.rules.files] + list(rule_files))
+
+    def configured(settings: Settings) -> tuple[Settings, list[Statement]]:
+        if no_default_rules:
+            settings.rules.default = False
+        if mode:
+            settings.kernel.mode = mode  # type: ignore[assignment]
+        if take_over:
+            settings.kernel.take_over = True
+        statements = read_lines(settings.rules.lines, str(shared.config or "rules.lines"))
+        return settings, statements + read([Path(file) for file in settings.rules.files] + list(rule_files))
+
+    def reload() -> None:
+        try:
+            collector.reload(*configured(shared.read()))
+        except AuditdeckError as error:
+            logger.error("nothing was changed: %s%s", error, f" ({error.hint})" if error.hint else "")
+
+    settings, statements = configured(shared.settings)
     collector = Collector(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json
     began = datetime.now(UTC)
-    # A closed terminal (SIGHUP) and Ctrl-\\ (SIGQUIT) end it in order as well: the kernel's state is put back.
-    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(ending, lambda *_: collector.ended.set())
+    hung_up = handle_signals(collector.ended)
     collector.start()
     try:
         if live:
@@ -76,7 +90,7 @@ def command(
             show(collector, seconds)
         else:
             logger.info("collecting (%s), events in %s", collector.mode, settings.data_dir)
-            wait(collector, seconds)
+            wait(collector, seconds, hung_up, reload)
     finally:
         collector.stop()
     if collector.failure is not None:
@@ -104,13 +118,38 @@ def read_lines(lines: list[str], where: str) -> list[Statement]:
     return [statement for statement in found if statement is not None]
 
 
-def wait(collector: Collector, seconds: float | None) -> None:
+def handle_signals(ended: threading.Event) -> threading.Event:
+    """SIGTERM, SIGINT and SIGQUIT end it in order, so that the kernel's state is put back, and so does SIGHUP when a
+    terminal closes. A service has none: then SIGHUP sets the event that is returned. Where it is ignored (nohup) it
+    stays so."""
+    hung_up = threading.Event()
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(ending, lambda *_: ended.set())
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        sets = ended if has_terminal() else hung_up
+        signal.signal(signal.SIGHUP, lambda *_: sets.set())
+    return hung_up
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def wait(collector: Collector, seconds: float | None, hung_up: threading.Event, reload: Callable[[], None]) -> None:
     deadline = None if seconds is None else time.monotonic() + seconds
     logged = time.monotonic()
     while not collector.ended.is_set():
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             return
+        if hung_up.is_set():
+            hung_up.clear()
+            reload()
         if now - logged >= LOG_INTERVAL:
             logger.info("%s", summary(collector))
             logged = now

@@ -22,6 +22,9 @@ EXPLAINED = {
     "enabled": ENABLED,
     "failure": FAILURE,
 }
+BAD = {
+    "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "error",
+}  # fmt: skip
 
 
 @click.command("status")
@@ -82,28 +85,18 @@ def table(title: str, values: dict[str, Any]) -> Table:
     shown.add_column(style="dim", no_wrap=True)
     shown.add_column(overflow="fold")
     for name, value in values.items():
-        text = EXPLAINED.get(name, {}).get(value) or (
-            f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and name != "pid" else str(value)
-        )
-        if isinstance(value, list):
-            text = "; ".join(map(str, value))
-        bad = (
-            name
-            in (
-                "not_watched",
-                "failing",
-                "unwatched",
-                "lost",
-                "ring_lost",
-                "gaps",
-                "dropped",
-                "damaged",
-                "dead_letters",
-                "error",
-            )
-            and value
-        )
         if value in (None, "", []):
             continue
-        shown.add_row(visible(name.replace("_", " ")), visible(text), style="red" if bad else None)
+        bad = name in BAD and value
+        shown.add_row(visible(name.replace("_", " ")), visible(text_of(name, value)), style="red" if bad else None)
     return shown
+
+
+def text_of(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    if name in EXPLAINED and value in EXPLAINED[name]:
+        return EXPLAINED[name][value]
+    if isinstance(value, bool) or name == "pid":
+        return str(value)
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

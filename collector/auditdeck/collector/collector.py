@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from auditdeck.audit.assembler import Assembler
 from auditdeck.audit.rules.files import Statement
 from auditdeck.collector.attempts import Attempts
@@ -246,8 +248,29 @@ class Collector:
     def filter_counts(self) -> dict[str, int]:
         found = {rule.name: rule.count for rule in self.decoder.filters.rules}
         for rule in self.connections.filters.rules if self.connections else ():
-            found[rule.name] += rule.count
+            found[rule.name] = found.get(rule.name, 0) + rule.count
         return found
+
+    def reload(self, settings: Settings, statements: list[Statement]) -> None:
+        """Rules, filters and redaction of other settings: all of them, or none if one is wrong.
+
+        The rest of them waits for the next start, which is logged. Raises AuditdeckError.
+        """
+        taken = {name: getattr(settings, name) for name in ("rules", "filters", "redact")}
+        changed = msgspec.structs.replace(self.settings, **taken)
+        filters, more = (make_filters(changed.filters, self.context.users) for _ in range(2))
+        rules = Rules(changed, statements, tracepoint=self.tracepoint is not None)
+        notes = self.watch.reload(rules)
+        self.context.redact(changed.redact)
+        self.settings, self.statements, self.decoder.filters = changed, statements, filters
+        if self.connections is not None:
+            self.connections.filters = more
+        later = [name for name in settings.__struct_fields__ if getattr(settings, name) != getattr(changed, name)]
+        if later:
+            notes.append(f"changes of {', '.join(later)} take effect at the next start")
+        for note in notes:
+            logger.warning("%s", note)
+        logger.info("rules, filters and redaction were read again")
 
     def stop(self) -> None:
         """Takes back what was changed in the kernel, takes what is still on its way, and closes the event log."""

@@ -44,6 +44,18 @@ class Rules:
         session.note_rules(before)
         return notes + loaded.warnings + [str(error) for error in loaded.errors]
 
+    def load_instead(self, session: Session) -> list[str]:
+        """As `load`, in the place of those that are loaded; they stay if these cannot be."""
+        if session.locked:
+            return ["the kernel's audit rules are locked (-e 2): they stay as they are"]
+        before = session.control.rules()
+        restore_rules(session.control, [rule for rule in before if rule not in session.own_rules])
+        try:
+            return self.load(session)
+        except AuditdeckError:
+            restore_rules(session.control, before)
+            raise
+
     def defaults(self) -> list[Statement]:
         """Those that auditdeck brings along, without the ones whose answers the tracepoint gives."""
         statements = default_rules(asset("rules"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -17,6 +18,7 @@ from auditdeck.audit.rules.constants import ACTIONS, LISTS
 from auditdeck.audit.rules.loader import restore_rules
 from auditdeck.audit.rules.rule import Rule
 from auditdeck.collector.health import Counters
+from auditdeck.collector.rules import Rules
 from auditdeck.collector.session import Session
 from auditdeck.errors import AuditdeckError, KernelError
 
@@ -27,7 +29,7 @@ logger = logging.getLogger("auditdeck")
 
 
 class KernelWatch:
-    """`look` every few seconds, in one thread; `troubles` is what was wrong at the last look, as sentences."""
+    """`look` every few seconds; `troubles` is what was wrong at the last look, as sentences."""
 
     def __init__(
         self, session: Session, counters: Counters, keep: Keep = "restore", clock: Callable[[], float] = time.monotonic
@@ -40,8 +42,22 @@ class KernelWatch:
         self.looked = clock()
         self.mended = True
         self.troubles: list[str] = []
+        self.lock = threading.Lock()
+
+    def reload(self, rules: Rules) -> list[str]:
+        """Other rules in the place of those that are loaded, as Rules.load_instead; the moment between them counts as
+        not watched."""
+        with self.lock:
+            began = self.clock()
+            notes = rules.load_instead(self.session)
+            self.counters.unwatched += self.clock() - began
+            return notes
 
     def look(self) -> None:
+        with self.lock:
+            self.look_once()
+
+    def look_once(self) -> None:
         """Time counts as not watched from the last look that found all well,
         or put it right, to the one that finds it so."""
         try:

@@ -124,7 +124,7 @@ class ConnectionEncoder:
         self.now = time.monotonic()
         if self.generation != self.context.generation:
             self.generation = self.context.generation
-            for known in (self.users, self.peers, self.templates):
+            for known in (self.users, self.peers, self.templates, self.programs):
                 known.clear()
 
     def encode(self, change: Change) -> bytes:

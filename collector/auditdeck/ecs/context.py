@@ -17,7 +17,7 @@ from auditdeck.context.proc import Proc
 from auditdeck.context.processes import Processes
 from auditdeck.context.users import Users
 from auditdeck.ecs.redaction import Redactor, redactor
-from auditdeck.settings.model import Settings
+from auditdeck.settings.model import Redact, Settings
 
 
 @dataclass(slots=True)
@@ -38,11 +38,18 @@ class Context:
     scripts: bool = True
     groups: bool = False
     arguments_limit: int = 0
+    reloaded: int = 0
 
     @property
     def generation(self) -> int:
         """Grows whenever something that was remembered may have become wrong."""
-        return self.users.generation + self.network.addresses.generation
+        return self.users.generation + self.network.addresses.generation + self.reloaded
+
+    def redact(self, wanted: Redact) -> None:
+        """From now on, in place: the redactor is known to many. Raises SettingsError, and changes nothing then."""
+        made = redactor(defaults=wanted.defaults, patterns=wanted.patterns)
+        self.redactor.defaults, self.redactor.patterns = made.defaults, made.patterns
+        self.reloaded += 1
 
     def refresh(self) -> None:
         """Notices users and addresses that came or went; in any thread."""
