@@ -36,7 +36,7 @@ from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 from auditdeck.outputs.formats.encode import same
 from auditdeck.outputs.formats.fluentd import fluentd
 from auditdeck.outputs.formats.goaudit import go_audit
-from auditdeck.settings.model import ElasticsearchOutput as Settings
+from auditdeck.settings.model import ElasticsearchSettings
 from bench.events import connects
 
 HOST = Host("bench", "0123456789abcdef0123456789abcdef", "x86_64", "6.1.0")
@@ -154,7 +154,7 @@ def through_output(url: str, index: str, lines: list[bytes]) -> float:
         with Writer(Path(folder) / "events") as writer:
             for start in range(0, len(lines), BATCH):
                 writer.append(lines[start : start + BATCH])
-        settings = Settings(hosts=[url], index=index, bulk_count=BATCH, bulk_size=16 << 20)
+        settings = ElasticsearchSettings(hosts=[url], index=index, bulk_count=BATCH, bulk_size=16 << 20)
         output = ElasticsearchOutput(settings, Path(folder), same)
         began = time.monotonic()
         output.start()
@@ -166,7 +166,7 @@ def through_output(url: str, index: str, lines: list[bytes]) -> float:
     return took
 
 
-MAKER = ElasticsearchOutput(Settings(), Path(tempfile.mkdtemp()), same)
+MAKER = ElasticsearchOutput(ElasticsearchSettings(), Path(tempfile.mkdtemp()), same)
 
 
 def make_body(lines: list[bytes]) -> bytes:

@@ -19,7 +19,7 @@ from auditdeck.ecs.template import Encoder
 from auditdeck.outputs.formats.encode import encoder
 from auditdeck.outputs.formats.fluentd import Fluentd, fluentd
 from auditdeck.outputs.formats.goaudit import GoAudit, go_audit
-from auditdeck.settings.model import Form
+from auditdeck.settings.model import OutputForm
 from tests.unit.test_documents import context, events, mutated
 
 __all__ = ["events"]
@@ -82,7 +82,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> list
 
 @pytest.mark.parametrize(("form", "make"), [("go-audit", go_audit), ("fluentd", fluentd)])
 def test_remembered_and_plain_agree(
-    tmp_path: Path, lines: list[bytes], form: Form, make: Callable[[dict[str, Any], Users], dict[str, Any]]
+    tmp_path: Path, lines: list[bytes], form: OutputForm, make: Callable[[dict[str, Any], Users], dict[str, Any]]
 ) -> None:
     users = context(tmp_path).users
     encode = encoder(form, users, original=False)

@@ -20,15 +20,14 @@ import pytest
 from auditdeck.context.users import Users
 from auditdeck.errors import SettingsError
 from auditdeck.eventlog.writer import Writer
-from auditdeck.outputs import file as file_output
+from auditdeck.outputs.file import FileOutput
 from auditdeck.outputs.formats.encode import encoder, same
 from auditdeck.outputs.formats.fluentd import fluentd
 from auditdeck.outputs.formats.goaudit import go_audit
-from auditdeck.outputs.gelf import CHUNK
-from auditdeck.outputs.gelf import GelfOutput as Gelf
+from auditdeck.outputs.gelf import CHUNK, GelfOutput
 from auditdeck.outputs.lines import LineOutput
-from auditdeck.outputs.syslog import SyslogOutput as Syslog
-from auditdeck.settings.model import FileOutput, GelfOutput, Settings, SyslogOutput
+from auditdeck.outputs.syslog import SyslogOutput
+from auditdeck.settings.model import FileSettings, GelfSettings, Settings, SyslogSettings
 from auditdeck.settings.read import read_settings
 from auditdeck.stack.certificates import make_authority
 from tests.support.run import auditdeck
@@ -133,7 +132,7 @@ def test_a_line_that_cannot_be_written_keeps_no_other(tmp_path: Path, users: Use
     target = tmp_path / "events.log"
     good = [json.dumps({**DOCUMENT, "n": number}).encode() for number in range(2)]
     with Writer(tmp_path / "events") as writer:
-        output = file_output.FileOutput(FileOutput(path=str(target)), tmp_path, encoder("raw", users, original=False))
+        output = FileOutput(FileSettings(path=str(target)), tmp_path, encoder("raw", users, original=False))
         with running(output):
             writer.append([good[0], b'{"event":{"original":', good[1]])
             wait_for(lambda: output.counts.sent == 2)
@@ -145,7 +144,7 @@ def test_a_line_that_cannot_be_written_keeps_no_other(tmp_path: Path, users: Use
 def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:
     target = tmp_path / "out" / "events.log"
     with Writer(tmp_path / "events") as writer:
-        output = file_output.FileOutput(FileOutput(path=str(target), mode="0640"), tmp_path, same)
+        output = FileOutput(FileSettings(path=str(target), mode="0640"), tmp_path, same)
         with running(output):
             writer.append(lines(0, 3))
             wait_for(lambda: target.exists() and target.read_bytes().count(b"\n") == 3)
@@ -153,7 +152,7 @@ def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:
             target.rename(target.with_suffix(".moved"))
             writer.append(lines(3, 5))
             wait_for(lambda: target.exists() and target.read_bytes().count(b"\n") == 2)
-        with running(file_output.FileOutput(FileOutput(path=str(target)), tmp_path, same)):
+        with running(FileOutput(FileSettings(path=str(target)), tmp_path, same)):
             writer.append(lines(5, 6))
             wait_for(lambda: target.read_bytes().count(b"\n") == 3)
     assert target.read_bytes().splitlines() == lines(3, 6), "a new run goes on where the last one was"
@@ -161,8 +160,8 @@ def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:
 
 def test_a_file_rotates_itself(tmp_path: Path) -> None:
     target = tmp_path / "events.log"
-    settings = FileOutput(path=str(target), max_size=2048, keep=2)
-    with Writer(tmp_path / "events") as writer, running(file_output.FileOutput(settings, tmp_path, same)) as output:
+    settings = FileSettings(path=str(target), max_size=2048, keep=2)
+    with Writer(tmp_path / "events") as writer, running(FileOutput(settings, tmp_path, same)) as output:
         for start in range(0, 50, 10):
             writer.append(lines(start, start + 10, padding=300))
             wait_for(lambda done=start + 10: output.counts.sent == done)
@@ -175,7 +174,7 @@ def test_what_cannot_be_written_waits(tmp_path: Path) -> None:
     target = tmp_path / "there" / "events.log"
     target.parent.write_text("no folder")
     with Writer(tmp_path / "events") as writer:
-        output = file_output.FileOutput(FileOutput(path=str(target)), tmp_path, same)
+        output = FileOutput(FileSettings(path=str(target)), tmp_path, same)
         with running(output):
             writer.append(lines(0, 4))
             wait_for(lambda: output.counts.error)
@@ -190,8 +189,8 @@ def test_syslog_datagrams(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
         server.bind(str(path))
         server.settimeout(5)
-        settings = SyslogOutput(address=str(path), tag="watch", priority=132)
-        with running(Syslog(settings, tmp_path, same)):
+        settings = SyslogSettings(address=str(path), tag="watch", priority=132)
+        with running(SyslogOutput(settings, tmp_path, same)):
             writer.append(lines(7, 8))
             message = server.recv(65536)
     header, _, body = message.partition(b"{")
@@ -225,8 +224,8 @@ def test_syslog_streams_survive_a_broken_connection(tmp_path: Path, network: str
         thread = threading.Thread(target=take, args=(server,), daemon=True)
         thread.start()
         address = f"localhost:{server.getsockname()[1]}"
-        settings = SyslogOutput(network=network, address=address, ca=str(tmp_path / "ca.crt"))  # type: ignore[arg-type]
-        with running(Syslog(settings, tmp_path, same)):
+        settings = SyslogSettings(network=network, address=address, ca=str(tmp_path / "ca.crt"))  # type: ignore[arg-type]
+        with running(SyslogOutput(settings, tmp_path, same)):
             for number in range(40):
                 writer.append(lines(number, number + 1))
                 time.sleep(0.05)
@@ -241,8 +240,8 @@ def test_gelf_in_chunks(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
         server.bind(("127.0.0.1", 0))
         server.settimeout(5)
-        settings = GelfOutput(address=f"127.0.0.1:{server.getsockname()[1]}", compression="none")
-        with running(Gelf(settings, tmp_path, same)):
+        settings = GelfSettings(address=f"127.0.0.1:{server.getsockname()[1]}", compression="none")
+        with running(GelfOutput(settings, tmp_path, same)):
             writer.append(lines(1, 2, padding=3000))
             parts = [server.recv(65536)]
             while len(parts) < parts[0][11]:
@@ -259,12 +258,12 @@ def test_gelf_compressed_and_by_tcp(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
         server.bind(("127.0.0.1", 0))
         server.settimeout(5)
-        with running(Gelf(GelfOutput(address=f"127.0.0.1:{server.getsockname()[1]}"), tmp_path, same)):
+        with running(GelfOutput(GelfSettings(address=f"127.0.0.1:{server.getsockname()[1]}"), tmp_path, same)):
             writer.append(lines(1, 2))
             assert json.loads(zlib.decompress(server.recv(65536), 31))["host"] == "one"
     with socket.create_server(("127.0.0.1", 0)) as listener, Writer(tmp_path / "more" / "events") as writer:
-        settings = GelfOutput(network="tcp", address=f"127.0.0.1:{listener.getsockname()[1]}")
-        with running(Gelf(settings, tmp_path / "more", same)):
+        settings = GelfSettings(network="tcp", address=f"127.0.0.1:{listener.getsockname()[1]}")
+        with running(GelfOutput(settings, tmp_path / "more", same)):
             writer.append(lines(1, 3))
             connection, _ = listener.accept()
             with connection:
@@ -303,7 +302,7 @@ def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCap
     assert settings.rules.lines == ["-a exit,always -F arch=b64 -S execve", "-e 1"]
     assert not settings.rules.default
     assert (settings.documents.min_type, settings.documents.max_type) == (1300, 1399)
-    assert settings.outputs.file == FileOutput(
+    assert settings.outputs.file == FileSettings(
         enabled=True, form="go-audit", path="/var/log/go-audit.log", mode="0600", user="root", group="root"
     )
     assert settings.outputs.syslog.priority == 129
@@ -321,6 +320,10 @@ def test_a_go_audit_yaml_is_taken_as_it_is(tmp_path: Path, caplog: pytest.LogCap
         (("output:\n", "output:\n  kafka: {enabled: true}\n"), "output.kafka"),
         (("message_type: 1306, ", ""), "filter 1 needs"),
         (("network: udp", "network: smoke"), "outputs.gelf.network"),
+        (("path: /var", "pth: /var"), "unknown key `output.file.pth` in a go-audit.yaml; did you mean path?"),
+        (("type: 0", "type: 7"), "outputs.gelf.compression: '7' is not valid"),
+        (("type: 0", "type: [0]"), r"outputs.gelf.compression: '\[0\]' is not valid"),
+        (("filters:\n  -", "filters: 5\nother:\n  -"), "unknown key `other`"),
         (("extras:", "kernel: {mode: auto}\nextras:"), "unknown key `kernel` in a go-audit.yaml"),
     ],
 )
@@ -347,6 +350,17 @@ def test_a_stray_key_of_go_audit_does_not_make_a_file_one(tmp_path: Path, text: 
     with pytest.raises(SettingsError, match=key) as raised:
         read_settings(path, {})
     assert key == "rules" or "--go-audit" in str(raised.value)
+
+
+def test_what_go_audit_has_beside_its_outputs_of_today(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "go-audit.yaml"
+    path.write_text(
+        "canary: true\nrules: [-e 1]\noutput: {syslog: {enabled: true, attempts: 15}, http: {enabled: false}}\n"
+    )
+    syslog = read_settings(path, {}).outputs.syslog
+    assert (syslog.enabled, syslog.tag, syslog.priority) == (True, "go-audit", 132)
+    assert "go-audit.yaml:1: canary has no meaning here" in caplog.text
+    assert "go-audit.yaml:3: output.syslog.attempts has no meaning here" in caplog.text
 
 
 def test_a_file_named_with_go_audit_is_one(tmp_path: Path) -> None:

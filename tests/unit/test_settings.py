@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auditdeck.errors import SettingsError
 from auditdeck.settings.kinds import duration, size
-from auditdeck.settings.model import Filter, LabelSetting, Settings
+from auditdeck.settings.model import Filter, LabelSetting, Settings, leaves
 from auditdeck.settings.read import load, read_settings
 
 
-def given(folder: Path, text: str) -> Path:
+def written(folder: Path, text: str) -> Path:
     file = folder / "f.yaml"
     file.write_text(text)
     return file
 
 
 def problems(folder: Path, text: str, variables: dict[str, str] | None = None) -> list[str]:
-    _, found = load(given(folder, text), variables or {})
+    _, found = load(written(folder, text), variables or {})
     return [str(problem).replace(f"{folder}/", "") for problem in found.problems]
 
 
@@ -33,9 +37,18 @@ def problems(folder: Path, text: str, variables: dict[str, str] | None = None) -
         ("filters:\n- {usr: ada}", "2: unknown key `filters[0].usr`; did you mean user?"),
         ("kernel: {mode: both}", "1: kernel.mode: 'both' is not valid; use auto, unicast or multicast"),
         ("kernel: {failure: 3}", "1: kernel.failure: 3 is not valid; use 0, 1 or 2"),
+        (
+            "kernel: {rate_limit: 5000000000}",
+            "1: kernel.rate_limit: 5000000000 is not a whole number from 0 to 4294967295",
+        ),
+        (
+            "kernel: {receive_buffer: 4GiB}",
+            "1: kernel.receive_buffer: '4GiB' is not a whole number from 1 to 1073741824",
+        ),
+        ("data_dir: ''", "1: data_dir: this is empty; name a folder"),
         ("kernel: {take_over: maybe}", "1: kernel.take_over: 'maybe' is not true or false"),
-        ("kernel:\n\n  backlog_limit: -1", "3: kernel.backlog_limit: -1 is not a whole number of at least 0"),
-        ("kernel: {backlog_limit: many}", "1: kernel.backlog_limit: 'many' is not a whole number of at least 0"),
+        ("kernel:\n\n  backlog_limit: -1", "3: kernel.backlog_limit: -1 is not a whole number from 0 to 4294967295"),
+        ("kernel: {backlog_limit: many}", "1: kernel.backlog_limit: 'many' is not a whole number from 0 to 4294967295"),
         ("filters: [{port: 70000}]", "1: filters[0].port: 70000 is not a whole number from 0 to 65535"),
         (
             "kernel: {receive_buffer: lots}",
@@ -46,7 +59,7 @@ def problems(folder: Path, text: str, variables: dict[str, str] | None = None) -
             "1: event_log.segment_age: '1 fortnight' is not a valid duration; use 500ms, 2s, 1h, 7d or a number "
             "of seconds",
         ),
-        ("event_log: {segment_age: 0}", "1: event_log.segment_age: 0.0 is not a number of more than 0"),
+        ("event_log: {segment_age: 0}", "1: event_log.segment_age: 0 is not a number of more than 0"),
         ("rules: {files: a.rules}", "1: rules.files: 'a.rules' is not a list; write [a, b], or a line with - for each"),
         ("rules: []", "1: rules: a list is not a section; write keys with values"),
         ("- a", "1: a list is not a section; write keys with values"),
@@ -62,8 +75,8 @@ def test_a_wrong_key_or_value_is_told_with_file_line_and_key(tmp_path: Path, tex
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("kernel: {}\nhost: {}\nkernel: {}", "3: kernel: this key is there already; keep one of them"),
-        ("outputs:\n  file:\n    form: raw\n    form: ecs", "4: outputs.file.form: this key is there already"),
+        ("kernel: {}\nhost: {}\nkernel: {}", "3: kernel: this key is on line 1 already; keep one of them"),
+        ("outputs:\n  file:\n    form: raw\n    form: ecs", "4: outputs.file.form: this key is on line 3 already"),
         ("documents:\n  min_type: 1400\n  max_type: 1300", "2: documents.min_type: 1400 is more than max_type"),
         ("documents: {max_type: -1}", "1: documents.max_type: -1 is not a whole number of at least 0"),
         ("enrich:\n  labels:\n  - label: web", "3: enrich.labels[0]: no process gets the label 'web'"),
@@ -103,6 +116,10 @@ def test_a_wrong_key_or_value_is_told_with_file_line_and_key(tmp_path: Path, tex
             "outputs:\n  elasticsearch:\n    hosts:\n    - https://a:9200\n    - localhost:9200",
             "5: outputs.elasticsearch.hosts[1]: 'localhost:9200' is not a valid address of Elasticsearch; use https://",
         ),
+        (
+            "outputs: {elasticsearch: {ca_fingerprint: ab:cd}}",
+            "1: outputs.elasticsearch.ca_fingerprint: 'ab:cd' is not a valid",
+        ),
         ("outputs: {elasticsearch: {hosts: ['https://a']}}", "1: outputs.elasticsearch.hosts[0]: 'https://a' is not"),
         ("outputs: {elasticsearch: {hosts: ['https://a:b']}}", "1: outputs.elasticsearch.hosts[0]: 'https://a:b' is"),
         ("outputs: {elasticsearch: {enabled: true, hosts: []}}", "1: outputs.elasticsearch.hosts: this is empty"),
@@ -129,18 +146,18 @@ def test_all_problems_are_found_and_the_first_is_raised(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
     assert len(found) == 5
     with pytest.raises(SettingsError) as raised:
-        read_settings(given(tmp_path, text), {})
+        read_settings(written(tmp_path, text), {})
     assert str(raised.value).endswith(found[0])
     assert "4 more" in raised.value.hint
 
 
 def test_an_empty_value_is_the_default(tmp_path: Path) -> None:
-    assert read_settings(given(tmp_path, "kernel:\nhost: {name: }\nfilters:\n"), {}) == Settings()
-    assert read_settings(given(tmp_path, ""), {}) == Settings()
+    assert read_settings(written(tmp_path, "kernel:\nhost: {name: }\nfilters:\n"), {}) == Settings()
+    assert read_settings(written(tmp_path, ""), {}) == Settings()
 
 
 def test_text_is_what_is_written(tmp_path: Path) -> None:
-    file = given(
+    file = written(
         tmp_path,
         "outputs:\n  elasticsearch: {password: 123456, compression: on}\n  file: {mode: 0640, user: 1_0}\n"
         "host: {name: 2026-11-24}\nenrich: {environment: [NO, 12, yes]}\n",
@@ -154,7 +171,9 @@ def test_text_is_what_is_written(tmp_path: Path) -> None:
 
 
 def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
-    file = given(tmp_path, "outputs:\n  file: &one {form: raw, path: /a}\n  stdout: {<<: {form: raw}, form: fluentd}\n")
+    file = written(
+        tmp_path, "outputs:\n  file: &one {form: raw, path: /a}\n  stdout: {<<: {form: raw}, form: fluentd}\n"
+    )
     outputs = read_settings(file, {}).outputs
     assert (outputs.file.form, outputs.stdout.form) == ("raw", "fluentd")
 
@@ -172,7 +191,7 @@ def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
 )
 def test_what_is_not_yaml_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
-        read_settings(given(tmp_path, text), {})
+        read_settings(written(tmp_path, text), {})
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -184,7 +203,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_variables_win_over_the_file(tmp_path: Path) -> None:
-    file = given(tmp_path, "kernel: {mode: unicast, rate_limit: 5}\n")
+    file = written(tmp_path, "kernel: {mode: unicast, rate_limit: 5}\n")
     variables = {"AUDITDECK_KERNEL__MODE": "multicast", "AUDITDECK_EVENT_LOG__MAX_SIZE": "1GiB", "OTHER": "x"}
 
     settings = read_settings(file, variables)
@@ -256,19 +275,26 @@ def test_a_wrong_variable_is_told(tmp_path: Path, name: str, text: str, problem:
     assert found.startswith(f"{name}: {problem}")
 
 
-def test_a_list_that_is_not_yaml_is_told_with_its_variable() -> None:
-    with pytest.raises(SettingsError, match=r"^AUDITDECK_RULES__LINES: this is not valid YAML"):
-        read_settings(None, {"AUDITDECK_RULES__LINES": "["})
+def test_problems_of_variables_are_told_beside_others(tmp_path: Path) -> None:
+    variables = {
+        "AUDITDECK_RULES__LINES": "[",
+        "AUDITDECK_ENRICH__LABELS": "[{label: a, key: b, key: c}]",
+        "AUDITDECK_KERNEL__MODE": "auto",
+    }
+    other, text, double = problems(tmp_path, "- a", variables)
+    assert other == "f.yaml:1: a list is not a section; write keys with values"
+    assert text.startswith("AUDITDECK_RULES__LINES: this is not valid YAML")
+    assert double == "AUDITDECK_ENRICH__LABELS: [0].key: this key is on line 1 already; keep one of them"
 
 
 def test_a_variable_in_place_of_a_wrong_list(tmp_path: Path) -> None:
-    file = given(tmp_path, "outputs:\n  elasticsearch:\n    hosts: [nonsense, 5]\n")
+    file = written(tmp_path, "outputs:\n  elasticsearch:\n    hosts: [nonsense, 5]\n")
     variables = {"AUDITDECK_OUTPUTS__ELASTICSEARCH__HOSTS": "[https://a:9200]"}
     assert read_settings(file, variables).outputs.elasticsearch.hosts == ["https://a:9200"]
 
 
 def test_a_variable_changes_one_of_two_sections_that_share_their_text(tmp_path: Path) -> None:
-    file = given(tmp_path, "outputs:\n  stdout: &same {form: raw}\n  file: *same\n")
+    file = written(tmp_path, "outputs:\n  stdout: &same {form: raw}\n  file: *same\n")
     outputs = read_settings(file, {"AUDITDECK_OUTPUTS__FILE__FORM": "fluentd"}).outputs
     assert (outputs.stdout.form, outputs.file.form) == ("raw", "fluentd")
 
@@ -281,3 +307,39 @@ def test_variables_of_others_are_left_alone(name: str) -> None:
 def test_sizes_and_durations() -> None:
     assert [size("16MiB"), size("1.5GiB"), size("10k"), size(7)] == [16 << 20, 3 << 29, 10_000, 7]
     assert [duration("500ms"), duration("2h"), duration("7d"), duration(3)] == [0.5, 7200, 604800, 3]
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1e999", "9" * 400]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["label", "regex", "type", "enabled", "syscall"]) | st.integers(), inner, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+KNOWN = [path for path, _ in leaves(Settings)]
+GO_AUDIT = [
+    ("rules",), ("filters",), ("log",), ("events", "min"), ("extras", "containers"), ("socket_buffer", "receive"),
+    ("output", "gelf", "compression"), ("output", "file"), ("output", "syslog", "address"),
+]  # fmt: skip
+
+
+@given(st.sampled_from(KNOWN + GO_AUDIT), st.integers(0, 2), ANYTHING, st.booleans())
+def test_whatever_is_given_ends_in_settings_or_problems(
+    path: tuple[str, ...], cut: int, value: object, go_audit: bool
+) -> None:
+    for name in reversed(path[: max(1, len(path) - cut)]):
+        value = {name: value}
+    with NamedTemporaryFile("w") as file:
+        yaml.safe_dump(value, file)
+        file.flush()
+        settings, found = load(Path(file.name), {"AUDITDECK_KERNEL__MODE": "auto"}, go_audit=go_audit)
+    assert (settings is None) == bool(found.problems)
+    assert all(problem.place.startswith((file.name, "AUDITDECK")) for problem in found.problems)

@@ -25,7 +25,7 @@ from auditdeck.errors import SettingsError
 from auditdeck.eventlog.reader import Position, Reader
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.output import IDLE, Output
-from auditdeck.settings.model import ElasticsearchOutput as Settings
+from auditdeck.settings.model import ElasticsearchSettings
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -52,7 +52,7 @@ class Batch:
 class ElasticsearchOutput(Output):
     """Sends with several requests at once; waits, with growing pauses, as long as Elasticsearch cannot take it."""
 
-    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
+    def __init__(self, settings: ElasticsearchSettings, data_dir: Path, encode: Encode) -> None:
         super().__init__("elasticsearch", data_dir, encode)
         self.settings = settings
         self.hosts: dict[bytes, bytes] = {}
@@ -211,7 +211,7 @@ def explain(status: int, error: str) -> str:
     return f"Elasticsearch answered {status}: {error}"
 
 
-def make_client(settings: Settings, **more: Any) -> Elasticsearch:
+def make_client(settings: ElasticsearchSettings, **more: Any) -> Elasticsearch:
     """A client of Elastic's own library; certificates are always verified.
 
     Raises FileNotFoundError for a secret's file that is not there, SettingsError for settings that exclude each other.
@@ -243,7 +243,7 @@ def make_client(settings: Settings, **more: Any) -> Elasticsearch:
     return Elasticsearch(**options)
 
 
-def compressed(settings: Settings) -> bool:
+def compressed(settings: ElasticsearchSettings) -> bool:
     if settings.compression != "auto":
         return settings.compression == "on"
     here = {"localhost", "127.0.0.1", "::1", *own_addresses()}

@@ -13,13 +13,13 @@ from isal import igzip
 from auditdeck.errors import SettingsError
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
-from auditdeck.settings.model import FileOutput as Settings
+from auditdeck.settings.model import FileSettings
 
 
 class FileOutput(LineOutput):
     """Appends to `path`; a file that was moved away or deleted is made anew, so logrotate needs no signal."""
 
-    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
+    def __init__(self, settings: FileSettings, data_dir: Path, encode: Encode) -> None:
         super().__init__("file", data_dir, encode)
         self.settings = settings
         self.path = Path(settings.path)
@@ -92,7 +92,7 @@ class StdoutOutput(LineOutput):
         sys.stdout.buffer.flush()
 
 
-def owner(settings: Settings) -> tuple[int, int]:
+def owner(settings: FileSettings) -> tuple[int, int]:
     """User and group as numbers, -1 for one that is not to be changed. Raises SettingsError."""
     try:
         user = pwd.getpwnam(settings.user).pw_uid if settings.user else -1

@@ -12,7 +12,7 @@ import orjson
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
-from auditdeck.settings.model import GelfOutput as Settings
+from auditdeck.settings.model import GelfSettings
 
 CHUNK, CHUNKS = 1420, 128
 MAGIC = b"\x1e\x0f"
@@ -23,7 +23,7 @@ WINDOWS = {"gzip": 31, "zlib": 15}
 class GelfOutput(LineOutput):
     """The line is the message; a document that needs more than 128 chunks is a dead letter, as GELF cannot carry it."""
 
-    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
+    def __init__(self, settings: GelfSettings, data_dir: Path, encode: Encode) -> None:
         self.settings = settings
         self.wire = Wire(settings.network, settings.address)
         self.form = encode

@@ -7,7 +7,7 @@ from pathlib import Path
 from auditdeck.context.users import Users
 from auditdeck.outputs.formats.encode import Encode, encoder
 from auditdeck.outputs.output import Output
-from auditdeck.settings.model import Form, Settings
+from auditdeck.settings.model import OutputForm, Settings
 
 
 def open_outputs(settings: Settings, users: Users) -> list[Output]:
@@ -16,7 +16,7 @@ def open_outputs(settings: Settings, users: Users) -> list[Output]:
     outputs = settings.outputs
     found: list[Output] = []
 
-    def encode(form: Form) -> Encode:
+    def encode(form: OutputForm) -> Encode:
         return encoder(form, users, original=settings.documents.original)
 
     if outputs.elasticsearch.enabled:

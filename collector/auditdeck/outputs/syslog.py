@@ -10,7 +10,7 @@ import orjson
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
-from auditdeck.settings.model import SyslogOutput as Settings
+from auditdeck.settings.model import SyslogSettings
 
 PREFIX = b'{"@timestamp":"'
 
@@ -18,7 +18,7 @@ PREFIX = b'{"@timestamp":"'
 class SyslogOutput(LineOutput):
     """One message a document, with the document's own time and host in the header."""
 
-    def __init__(self, settings: Settings, data_dir: Path, encode: Encode) -> None:
+    def __init__(self, settings: SyslogSettings, data_dir: Path, encode: Encode) -> None:
         self.wire = Wire(settings.network, settings.address, settings.ca)
         self.priority = settings.priority
         self.tag = settings.tag

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import yaml
 
 from auditdeck.assets import LOADER
-from auditdeck.errors import SettingsError
 
 Path = tuple[str | int, ...]
 """The keys (and places in lists, from 0) that lead to a value."""
@@ -63,6 +62,7 @@ class Given:
             where: at for where, at in self.texts.items() if not is_in(where, path)
         }
         self.places[path] = other.name
+        self.problems += other.problems
         place = self.values
         for name in path[:-1]:
             section = place.get(str(name)) or {}
@@ -85,9 +85,8 @@ def under(path: Path, table: dict[Path, T]) -> dict[Path, T]:
 
 
 def read_yaml(text: str, name: str, *, numbered: bool = True) -> Given:
-    """`numbered`: places are the name with a line. Raises SettingsError for what is not YAML; a key that is there twice
-    is a problem."""
-    given = Given(name)
+    """What is not YAML, or stands there twice, is among the problems. `numbered`: places are the name with a line."""
+    given = Given(name, values=None)
 
     def place(line: int) -> str:
         return f"{name}:{line + 1}" if numbered else name
@@ -96,16 +95,13 @@ def read_yaml(text: str, name: str, *, numbered: bool = True) -> Given:
         loader = LOADER(text)
         node = loader.get_single_node()
         if node is None:
-            given.values = None
             return given
-        seen = set()
+        first: dict[Path, int] = {}
         for path, line, _ in nodes(node):
-            if path in seen:
-                problem = Problem(
-                    place(line), dotted(path), f"{dotted(path)}: this key is there already; keep one of them"
-                )
-                given.problems.append(problem)
-            seen.add(path)
+            if path in first:
+                message = f"{dotted(path)}: this key is on line {first[path] + 1} already; keep one of them"
+                given.problems.append(Problem(place(line), dotted(path), message))
+            first.setdefault(path, line)
         # From here on with merged keys (<<), which others may override.
         given.values = loader.construct_document(node)
         for path, line, value in [((), 0, node), *nodes(node)]:
@@ -115,9 +111,9 @@ def read_yaml(text: str, name: str, *, numbered: bool = True) -> Given:
     except yaml.MarkedYAMLError as error:
         # The end of the text may be told as a line after the last.
         line = min(error.problem_mark.line, text.count("\n")) if error.problem_mark else 0
-        raise SettingsError(f"{place(line)}: this is not valid YAML: {error.problem}") from error
+        given.problems.append(Problem(place(line), "", f"this is not valid YAML: {error.problem}"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{name}: this is not valid YAML: {' '.join(str(error).split())}") from error
+        given.problems.append(Problem(name, "", f"this is not valid YAML: {' '.join(str(error).split())}"))
     return given
 
 

@@ -5,30 +5,33 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from auditdeck.settings.given import Given, Path
+from auditdeck.errors import did_you_mean
+from auditdeck.settings.given import Given, Path, dotted
 
 logger = logging.getLogger("auditdeck")
 
-KEYS = {"socket_buffer", "events", "message_tracking", "output", "log", "extras", "rules", "filters"}
+KEYS = {"socket_buffer", "events", "message_tracking", "output", "log", "extras", "rules", "filters", "canary"}
 WITHOUT_MEANING = {
     "message_tracking.enabled": "gaps are always counted",
     "message_tracking.log_out_of_order": "records may come in any order",
     "message_tracking.max_out_of_order": "a missing record is waited for two seconds",
     "log.flags": "the form of auditdeck's own messages is fixed",
+    "canary": "gaps are always counted",
+    "extras.metadata.enabled": "pairs are not added to events",
     "extras.containers.containerd": "containers have their id, and Docker's their image",
     "extras.containers.pid_cache": "containers are remembered anyway",
     "extras.containers.docker_cache": "containers are remembered anyway",
     "extras.containers.docker_api_version": "the version is found out",
 }
-COMPRESSION = {0: "gzip", 1: "zlib", 2: "none"}
+COMPRESSION = {"0": "gzip", "1": "zlib", "2": "none"}
+SYSLOG = {"priority": 132, "tag": "go-audit"}
+"""Its defaults where they are others (cmd/audit.go)."""
 PLACES = {
     "stdout": {"enabled"},
     "syslog": {"enabled", "network", "address", "priority", "tag"},
     "file": {"enabled", "path", "mode", "user", "group"},
     "gelf": {"enabled", "network", "address", "compression"},
 }
-
-
 MOVED: dict[Path, Path] = {
     ("kernel", "receive_buffer"): ("socket_buffer", "receive"),
     ("documents", "min_type"): ("events", "min"),
@@ -74,20 +77,25 @@ def from_go_audit(given: Given) -> Given:
 
 def outputs_of(given: Given) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for name in section_of(given, "output"):
+    for name in map(str, section_of(given, "output")):
         output = section_of(given, "output", name)
         if name not in PLACES:
-            given.problem(("output", name), f"go-audit has no output.{name}; use {', '.join(PLACES)}")
+            if output.get("enabled"):
+                given.problem(("output", name), f"output.{name} cannot be taken over; use {', '.join(PLACES)}")
             continue
+        for key in output.keys() - PLACES[name] - {"attempts"}:
+            known = did_you_mean(str(key), PLACES[name]) or f"; use {', '.join(sorted(PLACES[name]))}"
+            given.problem(("output", name, key), f"unknown key `output.{name}.{key}` in a go-audit.yaml{known}")
         if output.get("enabled") and "attempts" in output:
             place = given.place(("output", name, "attempts"))
             logger.warning("%s: output.%s.attempts has no meaning here: attempts go on for ever", place, name)
         kept = {key: value for key, value in output.items() if key in PLACES[name]}
         compression = kept.pop("compression", None)
         if isinstance(compression, dict):
-            kept["compression"] = COMPRESSION.get(compression.get("type", 0), "gzip")
+            kind = str(compression.get("type", 0))
+            kept["compression"] = COMPRESSION.get(kind, kind)
             kept["compression_level"] = compression.get("level", 1)
-        made[name] = {"form": "go-audit", **kept}
+        made[name] = {"form": "go-audit", **(SYSLOG if name == "syslog" else {}), **kept}
     if sum(bool(section.get("enabled")) for section in made.values()) > 1:
         given.problem(("output",), "only one output of go-audit can be enabled at a time")
     return made
@@ -95,12 +103,13 @@ def outputs_of(given: Given) -> dict[str, Any]:
 
 def check_filters(given: Given) -> None:
     """What go-audit asks of a filter; auditdeck's own may have less, and more."""
-    for number, entry in enumerate(given.values.get("filters") or []):
+    filters = given.values.get("filters")
+    for number, entry in enumerate(filters if isinstance(filters, list) else []):
         if not isinstance(entry, dict) or not {"message_type", "regex"} <= entry.keys():
             given.problem(("filters", number), f"filter {number + 1} needs message_type and regex")
         elif unknown := entry.keys() - {"syscall", "message_type", "regex"}:
-            text = f"filter {number + 1} has an unknown key: {', '.join(sorted(unknown))}"
-            given.problem(("filters", number), text)
+            names = ", ".join(sorted(map(str, unknown)))
+            given.problem(("filters", number), f"filter {number + 1} has an unknown key: {names}")
 
 
 def section_of(given: Given, *path: str) -> dict[str, Any]:
@@ -109,7 +118,7 @@ def section_of(given: Given, *path: str) -> dict[str, Any]:
     for name in path:
         section = section.get(name) or {}
         if not isinstance(section, dict):
-            given.problem(path, f"{'.'.join(path)} must be a section with keys")
+            given.problem(path, f"{dotted(path)} must be a section with keys")
             return {}
     found: dict[str, Any] = section
     return found

@@ -101,6 +101,12 @@ def file_mode(text: str) -> str:
     return text
 
 
+def fingerprint(text: str) -> str:
+    if text and not re.fullmatch("([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", text):
+        raise ValueError(f"{text!r} is not a valid fingerprint; use SHA-256 in hexadecimal, as openssl x509 prints it")
+    return text
+
+
 def system_call(value: int | str) -> int | str:
     from auditdeck.audit.tables.syscalls import SYSCALLS
 
@@ -164,6 +170,7 @@ BytePattern = Annotated[str, kind(byte_pattern, format="regex")]
 Network = Annotated[str, kind(network)]
 Url = Annotated[str, kind(url, url_text, format="uri")]
 FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]
+Fingerprint = Annotated[str, kind(fingerprint)]
 Secret = Annotated[str, kind(show=secret_text)]
 SystemCall = Annotated[int | str, kind(system_call)]
 RecordType = Annotated[int | str, kind(record_type)]

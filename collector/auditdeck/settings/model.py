@@ -12,6 +12,7 @@ from auditdeck.settings.kinds import (
     BytePattern,
     Duration,
     FileMode,
+    Fingerprint,
     Network,
     Pattern,
     RecordType,
@@ -23,6 +24,8 @@ from auditdeck.settings.kinds import (
 )
 
 Count = Annotated[int, Meta(ge=0)]
+Unsigned = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
+"""A number of struct audit_status (linux/audit.h)."""
 Trouble = Iterator[tuple[str, str]]
 """A field, and what is wrong with it."""
 
@@ -42,16 +45,16 @@ class Kernel(Model):
     """unicast: be the audit daemon; multicast: listen beside another one; auto: unicast unless another one is alive."""
     take_over: bool = False
     """End another audit daemon that is alive (SIGTERM), and take its place."""
-    backlog_limit: Count = 8192
+    backlog_limit: Unsigned = 8192
     """Records that the kernel may hold back while they wait to be read (auditctl -b)."""
-    backlog_wait_time: Count = 0
+    backlog_wait_time: Unsigned = 0
     """How long the audited programs wait when the backlog is full, in the kernel's jiffies. 0: they never wait for
     us."""
     failure: Literal[0, 1, 2] = 1
     """What the kernel does when it must drop a record: 0 nothing, 1 a line in the kernel log, 2 panic (auditctl -f)."""
-    rate_limit: Count = 0
+    rate_limit: Unsigned = 0
     """Records a second, 0 is no limit (auditctl -r)."""
-    receive_buffer: Size = 16 << 20
+    receive_buffer: Annotated[Size, Meta(ge=1, le=1 << 30)] = 16 << 20
     """The socket's buffer. Larger survives longer bursts."""
     exclude_eoe: bool = True
     """As the audit daemon: have the kernel leave out EOE records, which only say that an event ends (a rule in its
@@ -206,7 +209,7 @@ class HostSettings(Model):
     read."""
 
 
-class ElasticsearchOutput(Model):
+class ElasticsearchSettings(Model):
     """Documents to Elasticsearch."""
 
     enabled: bool = False
@@ -226,7 +229,7 @@ class ElasticsearchOutput(Model):
     ca: str = ""
     """The certificate authority (a file), or the SHA-256 fingerprint of its certificate. Empty: the system's
     authorities."""
-    ca_fingerprint: str = ""
+    ca_fingerprint: Fingerprint = ""
     bulk_count: Annotated[int, Meta(ge=1)] = 4000
     """A request is sent at so many documents or bytes, or after so long (fluentd: flush_interval, chunk_limit_size;
     auditbeat: bulk_max_size, flush.timeout)."""
@@ -255,14 +258,14 @@ class ElasticsearchOutput(Model):
             yield "password", "there is no user name for it; set username"
 
 
-Form = Literal["ecs", "go-audit", "fluentd", "raw"]
+OutputForm = Literal["ecs", "go-audit", "fluentd", "raw"]
 
 
-class FileOutput(Model):
+class FileSettings(Model):
     """Documents to a file."""
 
     enabled: bool = False
-    form: Form = "ecs"
+    form: OutputForm = "ecs"
     path: str = "/var/log/auditdeck/events.ndjson"
     mode: FileMode = "0600"
     user: str = ""
@@ -279,18 +282,18 @@ class FileOutput(Model):
             yield "path", "this is empty; name the file"
 
 
-class StdoutOutput(Model):
+class StdoutSettings(Model):
     """Documents to standard output."""
 
     enabled: bool = False
-    form: Form = "ecs"
+    form: OutputForm = "ecs"
 
 
-class SyslogOutput(Model):
+class SyslogSettings(Model):
     """Documents to a syslog server."""
 
     enabled: bool = False
-    form: Form = "ecs"
+    form: OutputForm = "ecs"
     network: Literal["unixgram", "unix", "udp", "tcp", "tls"] = "unixgram"
     """unixgram, unix (address is a path), udp, tcp or tls (host:port)."""
     address: str = "/dev/log"
@@ -305,11 +308,11 @@ class SyslogOutput(Model):
             yield from address_problems(self.network, self.address)
 
 
-class GelfOutput(Model):
+class GelfSettings(Model):
     """Documents to Graylog."""
 
     enabled: bool = False
-    form: Form = "ecs"
+    form: OutputForm = "ecs"
     network: Literal["udp", "tcp"] = "udp"
     """udp or tcp (host:port)."""
     address: str = ""
@@ -336,15 +339,15 @@ def address_problems(network: str, address: str) -> Trouble:
 class Outputs(Model):
     """Where documents are sent, besides the event log."""
 
-    elasticsearch: ElasticsearchOutput = msgspec.field(default_factory=ElasticsearchOutput)
-    file: FileOutput = msgspec.field(default_factory=FileOutput)
+    elasticsearch: ElasticsearchSettings = msgspec.field(default_factory=ElasticsearchSettings)
+    file: FileSettings = msgspec.field(default_factory=FileSettings)
     """The following write each document as a line: in ECS, as go-audit writes it, as fluentd's go_audit_parser passes
     it on, or the records as auditd logs them (form: ecs, go-audit, fluentd or raw). What cannot be delivered waits in
     the event log."""
-    stdout: StdoutOutput = msgspec.field(default_factory=StdoutOutput)
-    syslog: SyslogOutput = msgspec.field(default_factory=SyslogOutput)
+    stdout: StdoutSettings = msgspec.field(default_factory=StdoutSettings)
+    syslog: SyslogSettings = msgspec.field(default_factory=SyslogSettings)
     """RFC 5424; streams count octets (RFC 6587)."""
-    gelf: GelfOutput = msgspec.field(default_factory=GelfOutput)
+    gelf: GelfSettings = msgspec.field(default_factory=GelfSettings)
     """GELF 1.1."""
 
     @property
@@ -380,6 +383,10 @@ class Settings(Model):
       - {syscall: bind, message_type: SOCKADDR, regex: "saddr=(10..|0A..)"}"""
     host: HostSettings = msgspec.field(default_factory=HostSettings)
     outputs: Outputs = msgspec.field(default_factory=Outputs)
+
+    def problems(self) -> Trouble:
+        if not self.data_dir:
+            yield "data_dir", "this is empty; name a folder"
 
 
 def plain(kind: Any) -> tuple[Any, list[Meta]]:

@@ -47,9 +47,11 @@ def load(file: File | None, environment: Mapping[str, str], *, go_audit: bool = 
     """
     file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     given = read_yaml(text_of(file), str(file)) if file else Given("defaults")
-    if given.values is None:
+    if not isinstance(given.values, dict):
+        if given.values is not None:
+            given.problem((), f"{shown(given.values)} is not a section; write keys with values")
         given.values = {}
-    if isinstance(given.values, dict) and (go_audit or is_go_audit(given.values)):
+    if go_audit or is_go_audit(given.values):
         given = from_go_audit(given)
     put_variables(given, environment)
     settings = Checker(given).section(Settings, given.values, ())
@@ -120,12 +122,13 @@ class Checker:
                 self.given.refuse(path, f"{shown(value)} is not a text")
                 return None
         try:
+            found = value
             for note in notes:
-                value = note.extra["read"](value) if note.extra and note.extra["read"] else value
-            return msgspec.convert(value, kind, strict=False)
+                found = note.extra["read"](found) if note.extra and note.extra["read"] else found
+            return msgspec.convert(found, kind, strict=False)
         except msgspec.ValidationError:
             self.given.refuse(path, f"{shown(value)} is not {expected(base, notes)}")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             self.given.refuse(path, str(error))
         return None
 
@@ -142,6 +145,8 @@ def expected(base: Any, notes: list[msgspec.Meta]) -> str:
     match bounds:
         case {"ge": low, "le": high}:
             return f"{noun} from {low} to {high}"
+        case {"le": high}:
+            return f"{noun} of at most {high}"
         case {"ge": low}:
             return f"{noun} of at least {low}"
         case {"gt": low}:

@@ -11,12 +11,12 @@ from auditdeck.context.users import Users
 from auditdeck.ecs.original import START, place_of
 from auditdeck.outputs.formats.fluentd import Fluentd
 from auditdeck.outputs.formats.goaudit import GoAudit
-from auditdeck.settings.model import Form
+from auditdeck.settings.model import OutputForm
 
 Encode = Callable[[bytes], bytes]
 
 
-def encoder(form: Form, users: Users, *, original: bool) -> Encode:
+def encoder(form: OutputForm, users: Users, *, original: bool) -> Encode:
     """From a line of the event log to a line of the form; b"" for a document that the form has no place for.
 
     `original` says whether the user wants event.original in ECS documents; other forms are made of it.
