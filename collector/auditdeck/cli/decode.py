@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import click
 
-from auditdeck.audit.assembler import Assembler, Counts
+from auditdeck.audit.assembler import TIMEOUT, Assembler, Counts
 from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Left, native
 from auditdeck.audit.record import STAMP, Payload, is_foreign, milliseconds, read_any_line
@@ -30,6 +30,7 @@ class Reading:
     """One audit log being read; lines that are none are counted and the first few shown."""
 
     name: str
+    timeout: float = TIMEOUT
     damaged: int = 0
     first: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -64,7 +65,9 @@ class Reading:
         if known is None:
             if len(self.assemblers) >= NODES:
                 found += self.assemblers.pop(next(iter(self.assemblers))).close()
-            known = self.assemblers[node] = Assembler(log=True, in_flight=IN_FLIGHT, counts=self.counts)
+            known = self.assemblers[node] = Assembler(
+                log=True, timeout=self.timeout, in_flight=IN_FLIGHT, counts=self.counts
+            )
         return known
 
     def mixed(self, items: list[bytes | Left], number: int) -> list[Event]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 import click
 
+from auditdeck.audit.architecture import ALL_NAMES, by_name, native
 from auditdeck.audit.tables.errors import ERRORS
 from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.cli.moment import HELP, Moment, TwoWords
@@ -16,8 +18,10 @@ from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
 from auditdeck.errors import did_you_mean
 from auditdeck.query import search as q
+from auditdeck.query import values
 from auditdeck.query.formats import COLUMNS, row, shower
-from auditdeck.query.sources import find
+from auditdeck.query.sources import auditd_logs, find
+from auditdeck.query.values import is_known
 
 FORMATS = ("raw", "default", "interpret", "csv", "text", "json")
 ROLES: dict[str, tuple[str, ...]] = {
@@ -31,6 +35,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
+SUBJECTS = ["auditd.data.subj", "auditd.data.scontext", "auditd.data.vm-ctx"]
+OBJECTS = ["auditd.data.obj", "auditd.data.tcontext", "auditd.data.img-ctx", "auditd.paths.obj"]
 HOSTS = ["source.ip", "source.address", "destination.ip", "server.ip", "auditd.data.hostname", "auditd.data.addr"]
 
 
@@ -59,16 +65,21 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
     "logs",
     multiple=True,
     metavar="FILE",
-    help="A log of auditd instead of the event log (can be repeated).",
+    help="A log of auditd, or a directory of such, instead of the event log (can be repeated).",
 )
+@option("--input-logs", is_flag=True, help="The logs that auditd.conf(5) names.", metavar=None)
 @option("-k", "--key", help="Key of a rule (part of it).")
-@option("-m", "--message", "message", help="Record types, with commas; ALL.")
-@option("-n", "--node", help="The host that recorded it.")
+@option("-l", "--line-buffered", "line_buffered", is_flag=True, help="Write each line at once.", metavar=None)
+@option("-m", "--message", "message", multiple=True, help="Record types, with commas; ALL (can be repeated).")
+@option("-n", "--node", multiple=True, help="The host that recorded it (can be repeated).")
+@option("-o", "--object", "object_label", help="Security label of the object (part of it).")
 @option("-p", "--pid", help="Process id.")
 @option("-pp", "--ppid", "ppid", help="Parent's process id.")
 @option("-r", "--raw", "raw", is_flag=True, help="Records as they came.", metavar=None)
 @option("-sc", "--syscall", "syscall", help="System call, by name or number.")
-@option("--session", help="Login session.")
+@option("-se", "--context", "any_label", help="Security label of subject or object (part of it).")
+@option("--session", help="Login session; -1 for none.")
+@option("-su", "--subject", "subject_label", help="Security label of the subject (part of it).")
 @option("-sv", "--success", "success", type=click.Choice(["yes", "no"]), help="Whether it succeeded.", metavar=None)
 @option("-te", "--end", "end", metavar="TIME", type=Moment(), help="Up to when.")
 @option("-ts", "--start", "start", metavar="TIME", type=Moment(), help=f"From when on: {HELP}.")
@@ -77,9 +88,12 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-ue", "--uid-effective", "uid_effective", help="Effective user.")
 @option("-ui", "--uid", "uid", help="User.")
 @option("-ul", "--loginuid", "login", help="User at login; -1 or unset for none.")
+@option("-uu", "--uuid", "uuid", help="Virtual machine, by UUID (part of it).")
+@option("-vm", "--vm-name", "vm", help="Virtual machine, by name (part of it).")
 @option("-w", "--word", "whole", is_flag=True, help="Texts must match as a whole.", metavar=None)
 @option("-x", "--executable", "executable", help="Executable (part of its path).")
 @option("--container", help="Container, by id (or its beginning) or name.")
+@option("--eoe-timeout", type=click.IntRange(1), help="Seconds that an event of a log is waited for.  [default: 2]")
 @option("--format", "form", type=click.Choice(FORMATS), help="How to show events.", metavar=None)
 @option("--just-one", is_flag=True, help="Stop after the first.", metavar=None)
 @without_c
@@ -90,30 +104,42 @@ def command(shared: Shared, **given: Any) -> int:
     """
     try:
         query = make_query(given)
+        form = "json" if shared.json else chosen(given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    form = "json" if shared.json else given["form"] or chosen(given)
-    events = find(shared.settings, query, given["logs"])
+    logs = given["logs"] + (auditd_logs() if given["input_logs"] else ())
+    events = find(shared.settings, query, logs, timeout=given["eoe_timeout"])
     show = shower(form, Users())
     found = 0
+    out = sys.stdout
     for event in islice(events, 1) if given["just_one"] else events:
         if not found and form == "csv":
-            click.echo(row(COLUMNS))
+            out.write(row(COLUMNS) + "\n")
         found += 1
         for line in show(event):
-            click.echo(line)
+            out.write(line + "\n")
+            if given["line_buffered"]:
+                out.flush()
+    out.flush()
     if not found:
+        for name in ("uid_all", "uid", "uid_effective", "login", "gid_all", "gid", "gid_effective"):
+            what = "group" if name.startswith("g") else "user"
+            if given[name] and not given[name].isdecimal() and not is_known(given[name], what):
+                raise click.UsageError(
+                    f"no {what} is called {given[name]!r}, neither on this host nor in what was found"
+                )
         shared.say("<no matches>")
     return 0 if found else 1
 
 
 def chosen(given: dict[str, Any]) -> str:
-    if given["raw"]:
-        return "raw"
-    if given["interpret"]:
-        return "interpret"
+    """The form of the output. Raises ValueError if several are asked for."""
+    asked = [name for name, wanted in (("raw", given["raw"]), ("interpret", given["interpret"]), (given["form"], True))
+             if name and wanted]  # fmt: skip
+    if len(asked) > 1:
+        raise ValueError(f"one form at a time: {asked[0]} or {asked[1]}")
     # Records are there for logs; the event log keeps them only if it was asked to.
-    return "default" if given["logs"] else "text"
+    return asked[0] if asked else "default" if given["logs"] or given["input_logs"] else "text"
 
 
 def make_query(given: dict[str, Any]) -> q.Query:
@@ -121,15 +147,20 @@ def make_query(given: dict[str, Any]) -> q.Query:
     made = q.Query(given["start"], given["end"])
     whole = given["whole"]
     add = made.conditions.append
-    for name, path in (("event", "auditd.sequence"), ("pid", "process.pid"), ("ppid", "process.parent.pid"),
-                       ("session", "auditd.session"), ("node", "host.name")):  # fmt: skip
+    for name, path, what, most in (("event", "auditd.sequence", "serial number", (1 << 64) - 1),
+                                   ("pid", "process.pid", "process id", values.UNSET),
+                                   ("ppid", "process.parent.pid", "process id", values.UNSET)):  # fmt: skip
         if given[name]:
-            unset = name == "session" and given[name] in ("-1", "4294967295")
-            add(q.exact("unset" if unset else given[name], path))
+            add(q.exact(values.number(given[name], what, most), path))
+    if given["session"]:
+        add(q.exact(values.session(given["session"]), "auditd.session"))
+    if given["node"]:
+        add(q.one_of(given["node"], "host.name"))
     for name, paths in (
         ("comm", ["process.name"]), ("executable", ["process.executable", "auditd.data.exe"]),
         ("terminal", ["auditd.data.tty", "auditd.data.terminal"]),
-        ("host", HOSTS),
+        ("host", HOSTS), ("uuid", ["auditd.data.uuid"]), ("vm", ["auditd.data.vm"]),
+        ("subject_label", SUBJECTS), ("object_label", OBJECTS), ("any_label", SUBJECTS + OBJECTS),
     ):  # fmt: skip
         if given[name]:
             add(q.text_condition(given[name], whole, texts(paths)))
@@ -138,21 +169,17 @@ def make_query(given: dict[str, Any]) -> q.Query:
     if given["key"]:
         add(q.text_condition(given["key"], whole, q.Event.keys))
     if given["message"]:
-        add(q.message_types(given["message"]))
+        add(q.message_types(",".join(given["message"])))
     for name, roles in ROLES.items():
         if given[name]:
-            add((q.group if name.startswith("g") else q.user)(given[name], *roles))
+            what, condition = ("group", q.group) if name.startswith("g") else ("user", q.user)
+            add(condition(values.account(given[name], what), *roles))
     if given["success"]:
         add(q.outcome(given["success"]))
     if given["syscall"]:
-        add(q.exact(syscall(given["syscall"]), "auditd.data.syscall"))
+        add(q.exact(syscall(given["syscall"], architecture(given["arch"] or native())), "auditd.data.syscall"))
     if given["arch"]:
-        from auditdeck.audit.architecture import by_name
-
-        arch = by_name(given["arch"])
-        if arch is None:
-            raise ValueError(f"{given['arch']!r} is not an architecture; use x86_64, i386, aarch64, b64, …")
-        add(q.exact(arch, "auditd.data.arch"))
+        add(q.exact(architecture(given["arch"]), "auditd.data.arch"))
     if given["exit_code"]:
         add(q.exact(exit_name(given["exit_code"]), "auditd.data.exit"))
     if given["container"]:
@@ -172,10 +199,18 @@ def container(value: str) -> q.Condition:
     return condition
 
 
-def syscall(value: str) -> str:
-    from auditdeck.audit.architecture import native
+def architecture(value: str) -> str:
+    found = by_name(value)
+    if found is None and value in ALL_NAMES.values():
+        return value
+    if found is None:
+        raise ValueError(f"{value!r} is not an architecture; use x86_64, i386, aarch64, b64, …")
+    return found
 
-    name = SYSCALLS.get(native(), {}).get(int(value), "") if value.isdecimal() else value
+
+def syscall(value: str, arch: str) -> str:
+    is_number = value.isascii() and value.isdecimal() and len(value) < 10
+    name = SYSCALLS.get(arch, {}).get(int(value), "") if is_number else value
     known = {name for table in SYSCALLS.values() for name in table.values()}
     if name not in known:
         advice = did_you_mean(value, known)
@@ -185,7 +220,7 @@ def syscall(value: str) -> str:
 
 def exit_name(value: str) -> str:
     """As documents have it: a number, or the errno's name for a negative one."""
-    if re.fullmatch(r"-?\d+", value):
+    if re.fullmatch(r"-?[0-9]{1,19}", value):
         return ERRORS.get(-int(value), value) if int(value) < 0 else value
     name = value.removeprefix("-").upper()
     if name not in ERRORS.values():

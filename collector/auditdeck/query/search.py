@@ -32,8 +32,12 @@ class Event:
         return found
 
     def values(self, path: str) -> list[str]:
-        """All of a field that may be a list."""
+        """All of a field that may be a list, or in each of a list of objects."""
         found = self.get(path, None)
+        if found is None and "." in path:
+            outer, _, name = path.rpartition(".")
+            several = self.get(outer, None)
+            found = [item.get(name) for item in several] if isinstance(several, list) else None
         return [str(value) for value in (found if isinstance(found, list) else [found]) if value not in (None, "")]
 
     @property
@@ -56,7 +60,15 @@ class Event:
         return found
 
     def users(self, *roles: str) -> Iterator[str]:
-        """Ids and names of the user in these roles ("" is the real one)."""
+        """Ids and names of the user in these roles ("" is the real one).
+
+        A record of user space may have another id in its own text: as for ausearch it is that one's.
+        """
+        if "" in roles and (own := self.values("auditd.data.uid")):
+            target = self.get("user.target", {})
+            yield from own
+            yield from [target["name"]] if target.get("id") in own and "name" in target else []
+            roles = tuple(role for role in roles if role)
         yield from self.people("", *roles)
 
     def groups(self, *roles: str) -> Iterator[str]:
@@ -126,13 +138,17 @@ def exact(value: str, path: str) -> Condition:
     return lambda event: str(event.get(path)) == value
 
 
+def one_of(wanted: tuple[str, ...], path: str) -> Condition:
+    return lambda event: event.get(path) in wanted
+
+
 def message_types(given: str) -> Condition:
     """Names or numbers, with commas; ALL. Raises ValueError."""
     wanted = set()
     for name in given.upper().split(","):
         if name == "ALL":
             return bool
-        number = int(name) if name.isdecimal() else TYPE_NUMBERS.get(name.encode())
+        number = int(name) if name.isdecimal() and len(name) <= 5 else TYPE_NUMBERS.get(name.encode())
         if number is None:
             advice = did_you_mean(name, (known.decode() for known in TYPE_NUMBERS))
             raise ValueError(f"{name!r} is not a record type{advice or '; use a name such as SYSCALL, or its number'}")
@@ -141,7 +157,6 @@ def message_types(given: str) -> Condition:
 
 
 def user(value: str, *roles: str) -> Condition:
-    value = "4294967295" if value in ("-1", "unset") else value
     if value == "4294967295" and roles == ("audit",):
         return lambda event: not list(event.users("audit"))
     return lambda event: value in event.users(*roles)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
+from auditdeck.audit.assembler import TIMEOUT
 from auditdeck.cli.decode import Reading, documents, open_log
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.errors import StoreError
@@ -18,15 +22,22 @@ from auditdeck.settings.model import Settings
 PREFIX = b'{"@timestamp":"'
 STAMP = slice(len(PREFIX), len(PREFIX) + 24)
 BLOCK = 1 << 22
+AUDITD, LOG = Path("/etc/audit/auditd.conf"), "/var/log/audit/audit.log"
 NOT_AUDIT = b'"module":"auditdeck"'
 
 
-def find(settings: Settings, query: Query, logs: tuple[str, ...] = ()) -> Iterator[Event]:
-    """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none."""
+def find(
+    settings: Settings, query: Query, logs: tuple[str, ...] = (), *, timeout: int | None = None
+) -> Iterator[Event]:
+    """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none.
+
+    `timeout` is how many seconds of its own clock an event of a log is waited for.
+    """
     if logs:
         context = offline_context(settings)
         for name in logs:
-            yield from in_log(name, query, context)
+            for file in files_of(name):
+                yield from in_log(file, query, context, timeout)
         return
     folder = Path(settings.data_dir) / EVENTS
     if not folder.is_dir():
@@ -51,9 +62,30 @@ def in_event_log(folder: Path, query: Query) -> Iterator[Event]:
                             yield event
 
 
-def in_log(name: str, query: Query, context: Context) -> Iterator[Event]:
+def files_of(name: str) -> list[str]:
+    """A log, or those of a directory: audit.log, and those before it."""
+    return rotated(os.path.join(name, "audit.log")) if os.path.isdir(name) else [name]
+
+
+def rotated(log: str) -> list[str]:
+    """A log and those that auditd rotated away, the oldest first."""
+    older = itertools.takewhile(os.path.exists, (f"{log}.{number}" for number in itertools.count(1)))
+    return [*reversed(list(older)), log]
+
+
+def auditd_logs() -> tuple[str, ...]:
+    """The log that auditd.conf(5) names, and those before it."""
+    try:
+        text = AUDITD.read_text(errors="replace")
+    except OSError:
+        text = ""
+    setting = re.search(r"^\s*log_file\s*=\s*(\S+)", text, re.MULTILINE)
+    return tuple(rotated(setting[1] if setting else LOG))
+
+
+def in_log(name: str, query: Query, context: Context, timeout: int | None) -> Iterator[Event]:
     """A log of auditd (plain or .gz, - for standard input); its records are kept as they are."""
-    reading = Reading("standard input" if name == "-" else name)
+    reading = Reading("standard input" if name == "-" else name, timeout=timeout or TIMEOUT)
     with open_log(name) as lines:
         for line in documents(reading, lines, context, original=True):
             if query.in_time(line[STAMP]):
