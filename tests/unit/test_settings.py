@@ -79,6 +79,10 @@ def test_a_wrong_key_or_value_is_told_with_file_line_and_key(tmp_path: Path, tex
         ("outputs:\n  file:\n    form: raw\n    form: ecs", "4: outputs.file.form: this key is on line 3 already"),
         ("documents:\n  min_type: 1400\n  max_type: 1300", "2: documents.min_type: 1400 is more than max_type"),
         ("documents: {max_type: -1}", "1: documents.max_type: -1 is not a whole number of at least 0"),
+        (
+            "rules:\n  lines:\n  - -a always,exit -S nosuch",
+            "3: rules.lines[0]: '-a always,exit -S nosuch' is not a valid rule: ",
+        ),
         ("enrich:\n  labels:\n  - label: web", "3: enrich.labels[0]: no process gets the label 'web'"),
         ("enrich: {labels: [{key: web}]}", "1: enrich.labels[0].label: this is missing"),
         ("enrich: {labels: [{label: '', key: web}]}", "1: enrich.labels[0].label: this is empty"),

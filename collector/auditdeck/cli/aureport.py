@@ -108,7 +108,7 @@ def plain_table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
 
 
-def show_ranges(shared: Shared, sources: dict[str, Iterator[q.Event]]) -> None:
+def show_ranges(shared: Shared, sources: dict[str, Iterator[q.FoundEvent]]) -> None:
     found = [(name, *map(written, span)) for name, events in sources.items() if (span := time_range(events))]
     if shared.json:
         print_json([{"log": name, "first": first, "last": last} for name, first, last in found])
@@ -145,7 +145,7 @@ def show_summary(shared: Shared, kind: Kind, found: list[tuple[str, int]]) -> No
     make_console().print(table)
 
 
-def show_detail(shared: Shared, kind: Kind, events: Iterator[q.Event]) -> None:
+def show_detail(shared: Shared, kind: Kind, events: Iterator[q.FoundEvent]) -> None:
     rows = list(detail(kind, events))
     if shared.json:
         print_json([asdict(row) for row in rows])

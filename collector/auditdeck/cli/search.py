@@ -165,9 +165,9 @@ def make_query(given: dict[str, Any]) -> q.Query:
         if given[name]:
             add(q.text_condition(given[name], whole, texts(paths)))
     if given["file"]:
-        add(q.text_condition(given["file"], whole, q.Event.names))
+        add(q.text_condition(given["file"], whole, q.FoundEvent.names))
     if given["key"]:
-        add(q.text_condition(given["key"], whole, q.Event.keys))
+        add(q.text_condition(given["key"], whole, q.FoundEvent.keys))
     if given["message"]:
         add(q.message_types(",".join(given["message"])))
     for name, roles in ROLES.items():
@@ -187,12 +187,12 @@ def make_query(given: dict[str, Any]) -> q.Query:
     return made
 
 
-def texts(paths: list[str]) -> Callable[[q.Event], Iterator[str]]:
+def texts(paths: list[str]) -> Callable[[q.FoundEvent], Iterator[str]]:
     return lambda event: (value for path in paths for value in event.values(path))
 
 
 def container(value: str) -> q.Condition:
-    def condition(event: q.Event) -> bool:
+    def condition(event: q.FoundEvent) -> bool:
         identity = str(event.get("container.id"))
         return event.get("container.name") == value or (bool(identity) and identity.startswith(value))
 

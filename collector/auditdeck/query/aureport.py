@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auditdeck.audit.record import TYPE_NUMBERS
-from auditdeck.query.search import Event, outcome
+from auditdeck.query.search import FoundEvent, outcome
 
 NUMBERS = {name.decode(): number for name, number in TYPE_NUMBERS.items()}
 CONFIGURATION = {
@@ -24,48 +24,48 @@ failed = outcome("no")
 succeeded = outcome("yes")
 
 
-def within(event: Event, *ranges: tuple[int, int]) -> bool:
+def within(event: FoundEvent, *ranges: tuple[int, int]) -> bool:
     """Whether a record's type lies in one of the ranges of linux/audit.h."""
     return any(low <= NUMBERS.get(kind, 0) <= high for kind in event.types for low, high in ranges)
 
 
-def first_type(event: Event) -> list[str]:
+def first_type(event: FoundEvent) -> list[str]:
     return [str(event.get("auditd.message_type")).upper()]
 
 
-def login(event: Event) -> list[str]:
+def login(event: FoundEvent) -> list[str]:
     return [event.get("user.audit.name") or event.get("user.audit.id") or "unset"]
 
 
-def account(event: Event) -> list[str]:
+def account(event: FoundEvent) -> list[str]:
     """Who logged in: by the session, or by the name that was given."""
     if event.get("user.audit", None):
         return login(event)
     return [event.get("auditd.data.acct") or "unset"]
 
 
-def is_authentication(event: Event) -> bool:
+def is_authentication(event: FoundEvent) -> bool:
     return "USER_AUTH" in event.types or ("USER_MGMT" in event.types and failed(event))
 
 
-def hosts(event: Event) -> list[str]:
+def hosts(event: FoundEvent) -> list[str]:
     for path in ("source.ip", "source.address", "auditd.data.hostname", "destination.ip", "server.ip"):
         if found := [value for value in event.values(path) if value not in ABSENT]:
             return found[:1]
     return []
 
 
-def terminals(event: Event) -> list[str]:
+def terminals(event: FoundEvent) -> list[str]:
     paths = ("auditd.data.terminal", "auditd.data.tty")
     return [value for path in paths for value in event.values(path) if value not in ABSENT]
 
 
-def files(event: Event) -> list[str]:
+def files(event: FoundEvent) -> list[str]:
     named = [path["name"] for path in event.get("auditd.paths", []) if "name" in path]
     return named + event.values("auditd.data.path")
 
 
-def value_at(path: str) -> Callable[[Event], list[str]]:
+def value_at(path: str) -> Callable[[FoundEvent], list[str]]:
     return lambda event: event.values(path)
 
 
@@ -75,8 +75,8 @@ class Kind:
 
     title: str
     label: str
-    keys: Callable[[Event], list[str]]
-    about: Callable[[Event], bool] = bool
+    keys: Callable[[FoundEvent], list[str]]
+    about: Callable[[FoundEvent], bool] = bool
 
 
 KINDS = {
@@ -116,7 +116,7 @@ KINDS = {
 }
 
 
-def summarise(kind: Kind, events: Iterable[Event]) -> list[tuple[str, int]]:
+def summarise(kind: Kind, events: Iterable[FoundEvent]) -> list[tuple[str, int]]:
     """What events are about, with counts, the commonest first."""
     counted: Counter[str] = Counter()
     for event in events:
@@ -139,7 +139,7 @@ class Row:
     event: int
 
 
-def detail(kind: Kind, events: Iterable[Event]) -> Iterable[Row]:
+def detail(kind: Kind, events: Iterable[FoundEvent]) -> Iterable[Row]:
     """The events that a report is about, one after the other."""
     for event in events:
         keys = kind.keys(event) if kind.about(event) else []
@@ -163,7 +163,7 @@ def written(time: datetime) -> str:
     return time.astimezone().isoformat(" ", "seconds")
 
 
-def time_range(events: Iterable[Event]) -> tuple[datetime, datetime] | None:
+def time_range(events: Iterable[FoundEvent]) -> tuple[datetime, datetime] | None:
     """The first and the last time of events, which need not be in order; None if there is none."""
     found: tuple[datetime, datetime] | None = None
     for event in events:
@@ -175,7 +175,7 @@ def first(values: list[str]) -> str:
     return values[0] if values else "?"
 
 
-def totals(events: Iterable[Event]) -> dict[str, int]:
+def totals(events: Iterable[FoundEvent]) -> dict[str, int]:
     """The totals of `aureport --summary`, under its names."""
     counts = dict.fromkeys(TOTALS, 0)
     different: dict[str, set[str]] = {name: set() for name in DIFFERENT}
@@ -187,15 +187,15 @@ def totals(events: Iterable[Event]) -> dict[str, int]:
     return counts | {name: len(found) for name, found in different.items()}
 
 
-def is_good_authentication(event: Event) -> bool:
+def is_good_authentication(event: FoundEvent) -> bool:
     return bool({"USER_AUTH", "GRP_AUTH"} & event.types) and succeeded(event)
 
 
-def is_bad_authentication(event: Event) -> bool:
+def is_bad_authentication(event: FoundEvent) -> bool:
     return bool({"USER_AUTH", "GRP_AUTH", "USER_MGMT"} & event.types) and failed(event)
 
 
-TOTALS: dict[str, Callable[[Event], bool]] = {
+TOTALS: dict[str, Callable[[FoundEvent], bool]] = {
     "changes in configuration": KINDS["config"].about,
     "changes to accounts, groups, or roles": KINDS["mods"].about,
     "logins": lambda event: KINDS["login"].about(event) and succeeded(event),

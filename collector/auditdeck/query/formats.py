@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from auditdeck.audit.event import Event as Records
+from auditdeck.audit.event import Event
 from auditdeck.audit.record import ENRICHMENT, Payload, read_line
 from auditdeck.context.users import Users
 from auditdeck.ecs.lines import interpreted_lines
 from auditdeck.errors import AuditdeckError
-from auditdeck.query.search import Event
+from auditdeck.query.search import FoundEvent
 from auditdeck.report.visible import visible_json
 
 COLUMNS = [
@@ -41,7 +41,7 @@ def cell(text: object) -> str:
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
-def original(event: Event) -> str:
+def original(event: FoundEvent) -> str:
     """The records as they came. Raises AuditdeckError if they were not kept."""
     found = event.get("event.original")
     if not found:
@@ -52,7 +52,7 @@ def original(event: Event) -> str:
     return str(found)
 
 
-def records_of(event: Event) -> Records:
+def records_of(event: FoundEvent) -> Event:
     items: list[Payload] = []
     stamp = node = b""
     for line in original(event).split("\n"):
@@ -62,15 +62,15 @@ def records_of(event: Event) -> Records:
         node, kind, payload = found
         stamp = payload[6 : payload.index(b"): ")]
         items.append((kind, payload))
-    return Records(stamp, items, node=node)
+    return Event(stamp, items, node=node)
 
 
-def as_raw(event: Event) -> Iterator[str]:
+def as_raw(event: FoundEvent) -> Iterator[str]:
     for line in original(event).split("\n"):
         yield SEPARATOR.join(map(harmless, line.split(SEPARATOR)))
 
 
-def as_default(event: Event) -> Iterator[str]:
+def as_default(event: FoundEvent) -> Iterator[str]:
     """The last record first, and without auditd's enrichment, as ausearch does it."""
     yield "----"
     yield f"time->{event.time.astimezone():%a %b %e %H:%M:%S %Y}"
@@ -78,16 +78,16 @@ def as_default(event: Event) -> Iterator[str]:
         yield harmless(line.partition(SEPARATOR)[0])
 
 
-def as_interpreted(event: Event, users: Users) -> Iterator[str]:
+def as_interpreted(event: FoundEvent, users: Users) -> Iterator[str]:
     yield "----"
     yield from (harmless(line) for line in interpreted_lines(records_of(event), users))
 
 
-def as_json(event: Event) -> Iterator[str]:
+def as_json(event: FoundEvent) -> Iterator[str]:
     yield visible_json(orjson.dumps(event.document).decode())
 
 
-def as_text(event: Event) -> Iterator[str]:
+def as_text(event: FoundEvent) -> Iterator[str]:
     """One sentence: when, who, acting as whom, did what to what, by what."""
     moment = event.time.astimezone()
     actor, acting = event.get("auditd.summary.actor.primary"), event.get("auditd.summary.actor.secondary")
@@ -109,7 +109,7 @@ def as_text(event: Event) -> Iterator[str]:
     yield harmless(" ".join(words))
 
 
-def as_csv(event: Event) -> Iterator[str]:
+def as_csv(event: FoundEvent) -> Iterator[str]:
     moment = event.time.astimezone()
     values = [
         event.get("host.name"),
@@ -138,7 +138,7 @@ def row(values: list[str]) -> str:
     return line.getvalue()
 
 
-def shower(form: str, users: Users) -> Callable[[Event], Iterator[str]]:
+def shower(form: str, users: Users) -> Callable[[FoundEvent], Iterator[str]]:
     """From an event to the lines that show it."""
     if form == "interpret":
         return lambda event: as_interpreted(event, users)

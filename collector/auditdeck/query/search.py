@@ -17,7 +17,7 @@ LINE_TYPE = re.compile(r"^(?:node=\S+ )?type=(\S+) msg=audit\(", re.MULTILINE)
 ROLES = ("effective", "saved", "filesystem")
 
 
-class Event:
+class FoundEvent:
     """A document with what conditions ask of it."""
 
     def __init__(self, document: Document) -> None:
@@ -95,7 +95,7 @@ class Event:
             yield from self.values(path)
 
 
-Condition = Callable[[Event], bool]
+Condition = Callable[[FoundEvent], bool]
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class Query:
         """For an RFC 3339 time in UTC with milliseconds, as it begins every document."""
         return self.first <= stamp <= self.last
 
-    def matches(self, event: Event) -> bool:
+    def matches(self, event: FoundEvent) -> bool:
         return all(condition(event) for condition in self.conditions)
 
 
@@ -129,7 +129,7 @@ def bound(moment: datetime) -> bytes:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".encode()
 
 
-def text_condition(value: str, whole: bool, found: Callable[[Event], Iterator[str]]) -> Condition:
+def text_condition(value: str, whole: bool, found: Callable[[FoundEvent], Iterator[str]]) -> Condition:
     """A part of one of the texts, or with `whole` all of it."""
     return lambda event: any(value == text if whole else value in text for text in found(event))
 
@@ -169,7 +169,7 @@ def group(value: str, *roles: str) -> Condition:
 def outcome(value: str) -> Condition:
     """yes or no, as the record itself has it: for the kernel a connection that is under way did not succeed yet."""
 
-    def condition(event: Event) -> bool:
+    def condition(event: FoundEvent) -> bool:
         result = str(event.get("auditd.result"))
         if str(event.get("auditd.data.exit")).startswith("E"):
             result = "fail"

@@ -16,7 +16,7 @@ from auditdeck.ecs.context import Context, offline_context
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.reader import open_segment
 from auditdeck.eventlog.segment import EVENTS, segments
-from auditdeck.query.search import Event, Query
+from auditdeck.query.search import FoundEvent, Query
 from auditdeck.settings.model import Settings
 
 PREFIX = b'{"@timestamp":"'
@@ -28,7 +28,7 @@ NOT_AUDIT = b'"module":"auditdeck"'
 
 def find(
     settings: Settings, query: Query, logs: tuple[str, ...] = (), *, timeout: int | None = None
-) -> Iterator[Event]:
+) -> Iterator[FoundEvent]:
     """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none.
 
     `timeout` is how many seconds of its own clock an event of a log is waited for.
@@ -45,7 +45,7 @@ def find(
     yield from in_event_log(folder, query)
 
 
-def in_event_log(folder: Path, query: Query) -> Iterator[Event]:
+def in_event_log(folder: Path, query: Query) -> Iterator[FoundEvent]:
     """In the order in which they were written; segments that were closed before `since` are not opened."""
     for segment in segments(folder):
         since = query.since.timestamp() if query.since else 0.0
@@ -57,7 +57,7 @@ def in_event_log(folder: Path, query: Query) -> Iterator[Event]:
                 *lines, rest = (rest + block).split(b"\n")
                 for line in lines:
                     if query.in_time(line[STAMP]) and NOT_AUDIT not in line:
-                        event = Event(orjson.loads(line))
+                        event = FoundEvent(orjson.loads(line))
                         if query.matches(event):
                             yield event
 
@@ -83,12 +83,12 @@ def auditd_logs() -> tuple[str, ...]:
     return tuple(rotated(setting[1] if setting else LOG))
 
 
-def in_log(name: str, query: Query, context: Context, timeout: int | None) -> Iterator[Event]:
+def in_log(name: str, query: Query, context: Context, timeout: int | None) -> Iterator[FoundEvent]:
     """A log of auditd (plain or .gz, - for standard input); its records are kept as they are."""
     reading = Reading("standard input" if name == "-" else name, timeout=timeout or TIMEOUT)
     with open_log(name) as lines:
         for line in documents(reading, lines, context, original=True):
             if query.in_time(line[STAMP]):
-                event = Event(orjson.loads(line))
+                event = FoundEvent(orjson.loads(line))
                 if query.matches(event):
                     yield event

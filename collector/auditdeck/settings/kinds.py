@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from auditdeck.errors import did_you_mean
+from auditdeck.errors import RuleError, did_you_mean
 
 SIZE_UNITS = {
     "": 1,
@@ -61,6 +61,17 @@ def compilable(text: str, used: str | bytes) -> str:
         re.compile(used)
     except re.error as error:
         raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
+    return text
+
+
+def rule(text: str) -> str:
+    """In auditctl's syntax."""
+    from auditdeck.audit.rules.files import parse_line
+
+    try:
+        parse_line(text, "", 0)
+    except RuleError as error:
+        raise ValueError(f"{text!r} is not a valid rule: {error.reason}") from None
     return text
 
 
@@ -167,6 +178,7 @@ Duration = Annotated[
 """Seconds, written as 500ms, 2s, 1h, 7d or a number."""
 Pattern = Annotated[str, kind(pattern, format="regex")]
 BytePattern = Annotated[str, kind(byte_pattern, format="regex")]
+RuleLine = Annotated[str, kind(rule)]
 Network = Annotated[str, kind(network)]
 Url = Annotated[str, kind(url, url_text, format="uri")]
 FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]

@@ -16,6 +16,7 @@ from auditdeck.settings.kinds import (
     Network,
     Pattern,
     RecordType,
+    RuleLine,
     Secret,
     Size,
     SystemCall,
@@ -83,7 +84,7 @@ class Rules(Model):
     """Load the rules that auditdeck brings along (collector/rules)."""
     files: list[str] = []
     """More rule files, or directories of *.rules, in auditctl's syntax."""
-    lines: list[str] = []
+    lines: list[RuleLine] = []
     """More rules, a line each."""
 
 
