@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from functools import cache
 from pathlib import Path
 
@@ -40,12 +41,13 @@ class Btf:
         magic, _, _, length, types_at, types_length, strings_at, strings_length = HEADER.unpack_from(data)
         if magic != MAGIC:
             raise TracepointError(f"{path} is not the type information of a kernel", "it must begin with 0xeb9f")
-        strings_at += length
-        self.strings = data[strings_at : strings_at + strings_length]
-        self.places = [0]
+        self.strings_at = length + strings_at
+        self.strings_end = self.strings_at + strings_length
+        self.places = array("I", [0])
         at, end = length + types_at, length + types_at + types_length
-        self.named: dict[int, list[int]] = {}
-        unpack, places, named = TYPE.unpack_from, self.places, self.named
+        self.structs: dict[int, int] = {}
+        self.typedefs: dict[int, int] = {}
+        unpack, places = TYPE.unpack_from, self.places
         fixed, each = [TRAILING.get(kind, (0, 0))[0] + 12 for kind in range(32)], [0] * 32
         for kind, sizes in TRAILING.items():
             each[kind] = sizes[1]
@@ -55,19 +57,21 @@ class Btf:
             number += 1
             name, info, _ = unpack(data, at)
             kind = info >> 24 & 31
-            if name and kind in (STRUCT, TYPEDEF):
-                named.setdefault(name, []).append(number)
+            if kind == STRUCT:
+                self.structs.setdefault(name, number)
+            elif kind == TYPEDEF:
+                self.typedefs.setdefault(name, number)
             at += fixed[kind] + each[kind] * (info & 0xFFFF)
 
     @cache  # noqa: B019
     def type_id(self, name: str, kind: int) -> int:
         """The id of a struct or typedef by its name."""
-        at = -1
+        named = self.structs if kind == STRUCT else self.typedefs
         wanted = b"\0" + name.encode() + b"\0"
-        while (at := self.strings.find(wanted, at + 1)) >= 0:
-            for number in self.named.get(at + 1, ()):
-                if TYPE.unpack_from(self.data, self.places[number])[1] >> 24 & 31 == kind:
-                    return number
+        at = self.strings_at - 1
+        while (at := self.data.find(wanted, at + 1, self.strings_end)) >= 0:
+            if number := named.get(at + 1 - self.strings_at):
+                return number
         raise TracepointError(f"this kernel has no type {name}", "it may be too old: Linux 5.11 is needed")
 
     def offset(self, structure: str, path: str) -> int:
@@ -105,4 +109,5 @@ class Btf:
         return None
 
     def name(self, offset: int) -> str:
-        return self.strings[offset : self.strings.index(b"\0", offset)].decode()
+        start = self.strings_at + offset
+        return self.data[start : self.data.index(b"\0", start)].decode()

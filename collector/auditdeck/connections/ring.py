@@ -18,8 +18,9 @@ class Ring:
         self.size, self.mask = size, size - 1
         page = mmap.PAGESIZE
         self.consumer = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        # The producer's position, then the data twice, one behind the other, so that no record is in two pieces.
-        self.data = mmap.mmap(descriptor, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        # The producer's position, then the data. The kernel would map the data twice, one behind the other, so that no
+        # record is in two pieces; that would count as memory of this process, and few records are.
+        self.data = mmap.mmap(descriptor, page + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
 
     def take(self, most: int) -> list[bytes]:
         """What is there, at most so many records."""
@@ -34,7 +35,9 @@ class Ring:
                 break
             size = length & ~DISCARDED
             if not length & DISCARDED:
-                found.append(data[start + HEADER : start + HEADER + size])
+                # A header is never in two pieces: records begin at multiples of its size.
+                record = data[start + HEADER : start + HEADER + size]
+                found.append(record if len(record) == size else record + data[page : page + size - len(record)])
             at += (size + HEADER + 7) & ~7
         POSITION.pack_into(self.consumer, 0, at)
         return found
