@@ -184,6 +184,53 @@ def test_one_that_is_open_when_the_collector_ends_is_told(tmp_path: Path, far: F
     assert found[0]["event"]["type"] == ["connection", "start"]
 
 
+def test_an_attempt_that_nobody_has_answered_when_the_collector_ends_is_unresolved(tmp_path: Path, far: Far) -> None:
+    with collector(tmp_path, source="tracepoint") as running:
+        connects = f"s.setblocking(False); s.connect_ex(('{far.ipv4}', {DROPPED})); input()"
+        program = f"import socket; s = socket.socket(); {connects}"
+        tries = subprocess.Popen([PYTHON, "-c", program], user=FIRST + 48, stdin=subprocess.PIPE, cwd="/")
+        time.sleep(1.0)
+        running.stop()
+        tries.communicate(b"\n", timeout=10)
+    [found] = documents(tmp_path, FIRST + 48)
+    assert found["auditdeck"]["connection"]["state"] == "unresolved"
+    assert (found["event"]["outcome"], found["auditd"]["result"]) == ("unknown", "unknown")
+    asked = report(tmp_path, "--user", str(FIRST + 48))["outbound_tcp"]
+    assert (asked["connections"], asked["failed"], asked["unresolved"]) == (0, 0, 1)
+
+
+def test_what_is_open_now_is_told_also_if_it_began_before_the_collector(tmp_path: Path, far: Far) -> None:
+    def hold(user: int) -> subprocess.Popen[bytes]:
+        command = [PYTHON, CLIENTS, "held", "1", far.ipv4, str(OPEN), "10", "20"]
+        held = subprocess.Popen(command, user=user, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+        assert held.stdout
+        assert held.stdout.readline() == b"held\n"
+        return held
+
+    def open_now(at_least: float) -> int | None:
+        time.sleep(at_least)
+        found: int | None = report(tmp_path)["outbound_tcp"]["open_now"]
+        return found
+
+    with collector(tmp_path / "none", source="tracepoint") as running:
+        running.wait_status()
+        time.sleep(6)
+        others = running.status()["connections"]["open"]
+        running.stop()
+    before = [hold(FIRST + 49) for _ in range(3)]
+    with collector(tmp_path, source="tracepoint") as running:
+        since = [hold(FIRST + 49) for _ in range(4)]
+        assert open_now(11) == others + 7
+        for held in since[:3]:
+            held.communicate(b"\n", timeout=10)
+        assert open_now(11) == others + 4
+        assert report(tmp_path, "--user", "0")["outbound_tcp"]["open_now"] is None
+        running.stop()
+    assert open_now(0) is None
+    for held in before + since[3:]:
+        held.communicate(b"\n", timeout=10)
+
+
 def test_a_process_that_was_there_before(tmp_path: Path, far: Far) -> None:
     """It waits at its prompt while the collector starts."""
     argv = ["", "plain", "4", far.ipv4, str(OPEN)]

@@ -51,16 +51,19 @@ def run_container(away: Outside, name: str) -> str:
 def connects(data_dir: Path) -> list[dict[str, Any]]:
     with Reader(data_dir / "events") as reader:
         documents = [json.loads(line) for line in iter(reader.read, []) for line in line]
-    return [document for document in documents if document["event"]["action"] == "connected-to"]
+    mine = [document for document in documents if document.get("user", {}).get("id") == str(USER)]
+    return [document for document in mine if "state" in document.get("auditdeck", {}).get("connection", {})]
 
 
+@pytest.mark.usefixtures("audit")
+@pytest.mark.parametrize("source", ["audit", "tracepoint"])
 @pytest.mark.parametrize("socket", ["/var/run/docker.sock", ""])
-def test_the_container_of_a_connection(tmp_path: Path, audit: AuditSocket, away: Outside, socket: str) -> None:  # noqa: ARG001
+def test_the_container_of_a_connection(tmp_path: Path, away: Outside, socket: str, source: str) -> None:
     image = images()["PYTHON_IMAGE"]
     rules, config = scoped_rules(tmp_path / "test.rules", [USER]), tmp_path / "auditdeck.yaml"
     config.write_text(f"enrich: {{docker_socket: '{socket}'}}\n")
     name = f"auditdeck-connects-{'named' if socket else 'nameless'}"
-    with collector(tmp_path / "data", "--rules", rules, "--config", config) as running:
+    with collector(tmp_path / "data", "--rules", rules, "--config", config, source=source) as running:
         identity = run_container(away, name)
         running.stop()
     found = connects(tmp_path / "data")
@@ -70,4 +73,8 @@ def test_the_container_of_a_connection(tmp_path: Path, audit: AuditSocket, away:
     for document in found:
         assert document["container"] == {"id": identity, **(named if socket else {})}
         assert document["network"]["direction"] == "egress"
-        assert document["user"]["id"] == str(USER)
+        assert "python3" in document["process"]["executable"]
+        connection = document["auditdeck"]["connection"]
+        assert connection["source"] == source
+        # The client does not wait within connect(2), and may be gone before audit's records are read.
+        assert connection["state"] in {"tracepoint": ["established"], "audit": ["established", "unresolved"]}[source]

@@ -19,7 +19,7 @@ from rich.console import Console
 import auditdeck as package
 from auditdeck.cli.options import print_json
 from auditdeck.collector.health import Counters
-from auditdeck.collector.status import write_status
+from auditdeck.eventlog.status import write_status
 from auditdeck.query.answers import Question, ask
 from auditdeck.report.live import Summary
 from auditdeck.report.sentences import size

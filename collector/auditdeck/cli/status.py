@@ -11,8 +11,8 @@ from rich.table import Table
 
 from auditdeck.audit.client import AuditSocket, process_alive
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.collector.status import read_status
 from auditdeck.errors import KernelError
+from auditdeck.eventlog.status import FRESH, STATUS, read_status
 from auditdeck.report.console import make_console
 from auditdeck.report.visible import visible
 
@@ -64,10 +64,10 @@ def kernel_state() -> dict[str, Any]:
 
 
 def collector_state(shared: Shared) -> dict[str, Any]:
-    status = read_status(shared.data_dir / "status.json")
+    status = read_status(shared.data_dir / STATUS)
     if status is None:
         return {"running": False, "data_dir": str(shared.data_dir)}
-    running = process_alive(status["pid"]) and time.time() - status["time"] < 30
+    running = process_alive(status["pid"]) and time.time() - status["time"] < FRESH
     return {"running": running, "data_dir": str(shared.data_dir), **status}
 
 

@@ -24,7 +24,6 @@ from auditdeck.collector.rules import Rules
 from auditdeck.collector.segments import Segments
 from auditdeck.collector.session import Mode, Session
 from auditdeck.collector.sink import Sink
-from auditdeck.collector.status import write_status
 from auditdeck.collector.watch import KernelWatch
 from auditdeck.context.first import FirstSeen
 from auditdeck.context.host import host_root, this_host
@@ -35,11 +34,12 @@ from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError
 from auditdeck.eventlog.last import last_serial
 from auditdeck.eventlog.segment import EVENTS
+from auditdeck.eventlog.status import STATUS, write_status
 from auditdeck.eventlog.writer import Limits, Writer
 from auditdeck.outputs.outputs import open_outputs
 from auditdeck.settings.model import Settings
 
-LOOK, WATCH, STATUS, BOUNDS = 1.0, 2.0, 5.0, 10.0
+LOOK, WATCH, TOLD, BOUNDS = 1.0, 2.0, 5.0, 10.0
 """Seconds between two looks at what may have changed, at the kernel, between two status files, and two looks at the
 size of what is kept."""
 DRAINING = 2.0
@@ -165,7 +165,7 @@ class Collector:
             Job(LOOK, "start a compaction", self.segments.compact),
             Job(BOUNDS, "keep the bounds of the event log", self.segments.keep_bounds),
             Job(LOOK, "report health", self.report_health_when_due),
-            Job(STATUS, "write the status", self.write_status),
+            Job(TOLD, "write the status", self.write_status),
         ]
 
     @property
@@ -229,7 +229,7 @@ class Collector:
     def write_status(self) -> None:
         self.count()
         write_status(
-            self.data_dir / "status.json",
+            self.data_dir / STATUS,
             self.counters,
             mode=self.mode,
             not_watched=self.watch.troubles,

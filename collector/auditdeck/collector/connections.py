@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from auditdeck.collector.filters import Filters
 from auditdeck.collector.health import Counters
 from auditdeck.collector.session import boot_id
+from auditdeck.connections.before import OpenBefore
 from auditdeck.connections.clock import Clock
 from auditdeck.connections.layout import origin_of
 from auditdeck.connections.tracepoint import Tracepoint
@@ -21,6 +23,9 @@ from auditdeck.settings.model import Settings
 
 NAP = 0.09
 """Seconds between two looks: nothing in the kernel wakes this thread up."""
+
+COUNTED = 5.0
+"""Seconds between two counts of what is open."""
 
 logger = logging.getLogger("auditdeck")
 
@@ -59,16 +64,19 @@ class ConnectionReader:
         ends = settings.documents.connection_ends
         self.encoder = ConnectionEncoder(context, self.table, self.clock, boot_id(), ends=ends)
         self.stopping = threading.Event()
-
-    @property
-    def open(self) -> int:
-        """Connections that are established now."""
-        return self.tracker.open
+        self.open: int | None = None
+        """Outbound connections that were established at the last count; None if nobody knows."""
 
     def run(self) -> None:
         self.table.scan()
+        before = OpenBefore(self.encoder.context.network.addresses.internal)
+        counted = 0.0
         while not self.stopping.wait(NAP):
             self.look()
+            now = time.monotonic()
+            if now - counted >= COUNTED:
+                counted = now
+                self.open = before.count() + sum(map(self.encoder.is_outbound, self.tracker.established()))
 
     def look(self) -> None:
         """Everything that has come, and what is established for long enough to be told."""
@@ -109,4 +117,5 @@ class ConnectionReader:
         self.look()
         if changes := self.tracker.finish():
             self.take(changes)
+        self.open = None
         self.tracepoint.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -16,15 +16,19 @@ from auditdeck.connections.layout import (
     EXITED,
     FORK,
     FORKED,
+    ORIGIN,
+    ORIGIN_AT,
     Connection,
     Execution,
     Fork,
+    Origin,
     connection_of,
 )  # fmt: skip
 
 SETTLED_AFTER = 1_000_000_000
 """ns after which a connection that is established is told without waiting for its end."""
 KIND = struct.Struct("=I").unpack_from
+ESTABLISHED, ESTABLISHED_AT = struct.Struct("=Q").unpack_from, CONNECTION.offsets["established"]
 
 
 class Phase(Enum):
@@ -65,7 +69,6 @@ class Tracker:
         self.clock = clock
         self.begun: dict[int, int] = {}
         self.swept = 0.0
-        self.open = 0
 
     def poll(self) -> list[Change]:
         changes = []
@@ -87,8 +90,25 @@ class Tracker:
         return changes
 
     def finish(self) -> list[Change]:
-        """What is left before this process ends: also those that have only just been established."""
-        return self.poll() + self.sweep(settled_after=0)
+        """What is left before this process ends: also those that have only just been established, and attempts that
+        nobody has answered yet."""
+        return self.poll() + self.sweep(settled_after=0) + self.attempts()
+
+    def attempts(self) -> list[Change]:
+        """Connections that are neither established nor over."""
+        data = self.source.still_open()
+        return [
+            Change(connection_of(data, at), Phase.BEGUN)
+            for at in range(0, len(data), CONNECTION.size)
+            if not ESTABLISHED(data, at + ESTABLISHED_AT)[0]
+        ]
+
+    def established(self) -> Iterator[Origin]:
+        """Who opened the connections that are established now."""
+        data = self.source.still_open()
+        for at in range(0, len(data), CONNECTION.size):
+            if ESTABLISHED(data, at + ESTABLISHED_AT)[0]:
+                yield Origin._make(ORIGIN.unpack_from(data, at + ORIGIN_AT))
 
     def sweep(self, settled_after: int = SETTLED_AFTER) -> list[Change]:
         """Connections that have been established for so many ns and were not told yet."""
@@ -97,7 +117,6 @@ class Tracker:
         socks = words[CONNECTION.offsets["sock"] // 8 :: stride].tolist()
         opened = words[CONNECTION.offsets["opened"] // 8 :: stride].tolist()
         established = words[CONNECTION.offsets["established"] // 8 :: stride].tolist()
-        self.open = sum(map(bool, established))
         before = self.clock() - settled_after
         begun = self.begun
         changes = []

@@ -25,7 +25,7 @@ from auditdeck.audit.fields import text
 from auditdeck.cache import Cache
 from auditdeck.connections.clock import Clock
 from auditdeck.connections.layout import ORIGIN, Connection, Origin, origin_of
-from auditdeck.connections.state import state_of
+from auditdeck.connections.state import State, state_of
 from auditdeck.connections.tracker import Change, Phase
 from auditdeck.context.first import FirstSeen
 from auditdeck.context.process_table import TICK, Process, ProcessTable
@@ -50,6 +50,9 @@ TYPES = {
     Phase.BEGUN: ["connection", "start"],
     Phase.ENDED: ["connection", "end"],
 }
+OUTCOMES = {"established": "success", "unresolved": "unknown"}
+RESULTS = {"established": b"success", "unresolved": b"unknown"}
+"""Of a state, as ECS and as audit have it; all others are failures."""
 ACTIONS = {Phase.WHOLE: "connected-to", Phase.BEGUN: "connected-to", Phase.ENDED: "disconnected-from"}
 PORTS = struct.Struct(">HH")
 IDENTITY = struct.Struct("=Q16xI")
@@ -127,6 +130,10 @@ class ConnectionEncoder:
             for known in (self.users, self.peers, self.templates, self.programs):
                 known.clear()
 
+    def is_outbound(self, origin: Origin) -> bool:
+        """Whether a connection leaves this host."""
+        return EGRESS in self.peer(origin).network
+
     def encode(self, change: Change) -> bytes:
         c, phase = change
         if phase is Phase.ENDED and not self.ends:
@@ -185,8 +192,11 @@ class ConnectionEncoder:
 
     def compile(self, c: Connection, phase: Phase, error: int, process: Process | None) -> Template:
         origin = origin_of(c)
-        state = state_of(established=c.established > 0, error=c.error, segments=c.segments)
         ended = phase is not Phase.BEGUN
+        # What has not ended may still be answered.
+        state: State = "unresolved"
+        if ended or c.established:
+            state = state_of(established=c.established > 0, error=c.error, segments=c.segments)
         self.context.network.addresses.look_into(origin.netns, origin.tgid)
         peer = self.peer(origin)
         who = self.users.get(origin[5:11]) or self.read_user(origin)
@@ -200,7 +210,7 @@ class ConnectionEncoder:
             "action": ACTIONS[phase],
             "category": ["network"],
             "type": TYPES[phase],
-            "outcome": "success" if state == "established" else "failure",
+            "outcome": OUTCOMES.get(state, "failure"),
         }
         slot, number = b"\0b", b"\0d"
         near = b""
@@ -219,7 +229,7 @@ class ConnectionEncoder:
             b',"duration":' + number if ended else b"",
             self.host, b"%d" % origin.tgid, program.process,
             b',"thread":{"id":%b}' % thread if origin.pid != origin.tgid else b"",
-            who.user, b"success" if c.established else b"fail", who.actor, peer.summary, program.how,
+            who.user, RESULTS.get(state, b"fail"), who.actor, peer.summary, program.how,
             slot,
         ]  # fmt: skip
         if ended and c.established:

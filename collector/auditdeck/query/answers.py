@@ -5,11 +5,13 @@ A connection counts when it was established; what became of the other attempts a
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditdeck.eventlog.status import FRESH, STATUS, read_status
 from auditdeck.query.columns import FAILED, LOSSES
 from auditdeck.query.coverage import as_json, coverage
 from auditdeck.query.question import Question
@@ -79,11 +81,25 @@ def ask(data_dir: Path, question: Question, by: str | None = None) -> dict[str, 
     for attempt in range(ATTEMPTS):
         with Store(data_dir) as store:
             try:
-                return answer(store.snapshot(), question, by)
+                found = answer(store.snapshot(), question, by)
             except duckdb.IOException:
                 if attempt == ATTEMPTS - 1:
                     raise
+                continue
+        found["outbound_tcp"]["open_now"] = open_now(data_dir, question)
+        return found
     raise AssertionError("unreachable")
+
+
+def open_now(data_dir: Path, question: Question) -> int | None:
+    """Outbound connections that are established, as the collector that runs here counts them; None if it does not know,
+    or if other connections are asked for."""
+    status = read_status(data_dir / STATUS)
+    now = time.time()
+    if status is None or now - status["time"] > FRESH or question.until.timestamp() < now - FRESH or question.filters:
+        return None
+    found: int | None = status.get("connections", {}).get("open")
+    return found
 
 
 def answer(events: DuckDBPyConnection, question: Question, by: str | None = None) -> dict[str, Any]:

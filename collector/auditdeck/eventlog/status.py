@@ -1,4 +1,4 @@
-"""The status file of a running collector: what `auditdeck status` shows."""
+"""status.json of a data directory: what the collector that runs says of itself, every few seconds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
-from auditdeck.collector.health import Counters
+STATUS = "status.json"
+FRESH = 30.0
+"""Seconds for which it is believed."""
 
 
-def write_status(path: Path, counters: Counters, **more: Any) -> None:
+def write_status(path: Path, counters: object, **more: Any) -> None:
     """Replaces the file as a whole. Raises OSError."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), "counters": counters, **more}))
@@ -20,7 +22,7 @@ def write_status(path: Path, counters: Counters, **more: Any) -> None:
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
-    """None if there is none that can be read."""
+    """None if there is none that can be read; `time` in seconds since the epoch."""
     try:
         status: dict[str, Any] = orjson.loads(path.read_bytes())
     except (OSError, ValueError):
