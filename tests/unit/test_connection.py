@@ -235,7 +235,7 @@ def test_one_that_stays_open_is_told_when_it_is_settled_and_when_it_ends() -> No
     source.open = [record(closed=0), record(sock=2, established=0, closed=0)]
     [begun] = tracker.poll()
     assert begun.phase is Phase.BEGUN
-    assert tracker.open == 1
+    assert len(list(tracker.established())) == 1
     tracker.swept = 0
     assert tracker.poll() == [], "it is told once"
     source.open, source.waiting = [], [record()]
@@ -307,12 +307,12 @@ def test_the_script_of_an_interpreter(executable: str, command: str, script: str
     assert script_of_arguments(executable, command.split(), "/srv") == script
 
 
-def test_at_the_end_what_is_established_is_told_however_young_it_is() -> None:
+def test_at_the_end_everything_is_told_however_young_it_is() -> None:
     """It ends after the collector does: without this, nobody would ever tell of it."""
     source = Source()
     tracker = Tracker(source, table(), lambda: 100 * SECOND + 30_000_000)
     source.open = [record(closed=0), record(sock=2, established=0, closed=0)]
     assert tracker.poll() == []
-    [begun] = tracker.finish()
-    assert begun.phase is Phase.BEGUN
-    assert tracker.finish() == [], "it is told once"
+    begun, tried = tracker.finish()
+    assert (begun.phase, begun.connection.established > 0) == (Phase.BEGUN, True)
+    assert (tried.phase, tried.connection.established > 0) == (Phase.BEGUN, False)
