@@ -88,7 +88,7 @@ def test_keystrokes_and_time_ranges(tmp_path: Path) -> None:
     ours = json.loads(auditdeck("aureport", "-if", log, "--tty", "--json").stdout)
     assert {row["event"] for row in ours} == theirs == {9, 10}
     assert "11/14/23 22:13:20.123 - 11/14/23 22:14:59.123" in aureport(log, "-t")
-    [span] = json.loads(auditdeck("aureport", "-if", log, "-t", "--json").stdout)
+    [span] = json.loads(auditdeck("aureport", "-if", tmp_path, "-t", "--json").stdout)
     assert span == {"log": str(log), "first": "2023-11-14 22:13:20+00:00", "last": "2023-11-14 22:14:59+00:00"}
 
 

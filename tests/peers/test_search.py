@@ -75,6 +75,28 @@ def test_where_clocks_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ch
     assert 0 < len(found) < 18
 
 
+@pytest.mark.parametrize("word", ["now", "recent", "today", "yesterday", "this-week", "week-ago", "this-month", "boot"])
+@pytest.mark.parametrize("option", ["-ts", "-te"])
+def test_words_for_times(tmp_path: Path, option: str, word: str) -> None:
+    now, hour = int(time.time()), 3600
+    ages = [24 * 9, 24 * 7, 24 * 3, 24 * 2, 24, 17, 12, 3, 1, 0.4, 0.1, 0.02, -0.02, -0.1]
+    lines = [
+        f"type=LOGIN msg=audit({now - int(age * hour)}.500:{n}): pid=1 uid=0 res=1\n" for n, age in enumerate(ages)
+    ]
+    log = tmp_path / "audit.log"
+    log.write_text("".join(lines))
+    assert by_auditdeck(log, f"{option} {word}") == by_ausearch(log, f"{option} {word}")
+
+
+@pytest.mark.parametrize("option", ["-ts", "-te"])
+def test_a_date_without_a_time(tmp_path: Path, option: str) -> None:
+    begin = int(datetime.fromisoformat("2026-10-25T00:00:00+00:00").timestamp())
+    lines = [f"type=LOGIN msg=audit({begin + n * 1200}.500:{n}): pid=1 uid=0 res=1\n" for n in range(72)]
+    log = tmp_path / "audit.log"
+    log.write_text("".join(lines))
+    assert by_auditdeck(log, f"{option} 10/25/2026") == by_ausearch(log, f"{option} 10/25/26")
+
+
 def test_queries_find_something() -> None:
     found = [query for query in QUERIES if any(by_ausearch(FIXTURES / name, query) for name in LOGS)]
     assert len(found) > 0.75 * len(QUERIES), sorted(set(QUERIES) - set(found))

@@ -10,12 +10,12 @@ from typing import Any
 import click
 from rich.table import Table
 
-from auditdeck.cli.moment import HELP, Moment, TwoWords
+from auditdeck.cli.moment import END, HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, print_json, with_shared
 from auditdeck.query import search as q
 from auditdeck.query.aureport import KINDS, Kind, detail, failed, succeeded, summarise, time_range, totals, written
 from auditdeck.query.formats import harmless
-from auditdeck.query.sources import find
+from auditdeck.query.sources import auditd_logs, files_of, find
 from auditdeck.report.console import make_console
 
 SHORT = {
@@ -50,14 +50,18 @@ def settings_option(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only what this host recorded (can be repeated).")
 @click.option("-ts", "--start", "start", type=Moment(), metavar="TIME", help=f"From when on: {HELP}.")
-@click.option("-te", "--end", "end", type=Moment(), metavar="TIME", help="Up to when.")
+@click.option("-te", "--end", "end", type=Moment(end=True), metavar="TIME", help=END)
 @click.option(
     "-if",
     "--input",
     "logs",
     multiple=True,
     metavar="FILE",
-    help="A log of auditd instead of the event log (can be repeated).",
+    help="A log of auditd, or a directory of such, instead of the event log (can be repeated).",
+)
+@click.option("--input-logs", is_flag=True, help="The logs that auditd.conf(5) names.")
+@click.option(
+    "--eoe-timeout", type=click.IntRange(1), help="Seconds that an event of a log is waited for.  [default: 2]"
 )
 @click.option("-i", "--interpret", "interpret", is_flag=True, help="Spell numbers out (they always are).")
 @settings_option
@@ -71,6 +75,8 @@ def command(
     start: datetime | None,
     end: datetime | None,
     logs: tuple[str, ...],
+    input_logs: bool,
+    eoe_timeout: int | None,
     interpret: bool,  # noqa: ARG001
     **by: bool,
 ) -> None:
@@ -78,8 +84,8 @@ def command(
 
     Without a report: the totals of everything. Times are local.
     """
-    chosen = [name.removeprefix(PREFIX) for name, wanted in by.items() if wanted]
-    if len(chosen) + log > 1:
+    chosen = [name.removeprefix(PREFIX) for name, wanted in by.items() if wanted] + ["log"] * log
+    if len(chosen) > 1:
         raise click.UsageError(f"one report at a time; use one of {', '.join(f'--{name}' for name in chosen)}")
     query = q.Query(start, end)
     if only:
@@ -87,15 +93,14 @@ def command(
     if no_config:
         query.conditions.append(lambda event: "CONFIG_CHANGE" not in event.types)
     if nodes:
-        query.conditions.append(lambda event: event.get("host.name") in nodes)
+        query.conditions.append(q.one_of(nodes, "host.name"))
+    logs += auditd_logs() if input_logs else ()
     if log:
-        show_ranges(
-            shared,
-            {name: find(shared.settings, query, (name,)) for name in logs}
-            or {str(shared.data_dir): find(shared.settings, query)},
-        )
+        files = [file for name in logs for file in files_of(name)]
+        sources = {file: find(shared.settings, query, (file,), timeout=eoe_timeout) for file in files}
+        show_ranges(shared, sources or {str(shared.data_dir): find(shared.settings, query)})
         return
-    events = find(shared.settings, query, logs)
+    events = find(shared.settings, query, logs, timeout=eoe_timeout)
     if not chosen:
         show_totals(shared, totals(events))
     elif summary:

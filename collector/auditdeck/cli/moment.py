@@ -14,16 +14,22 @@ DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}\Z|\d{4}-\d{2}-\d{2}\Z")
 HELP = f"7d, 12h, a date, a time, both, or {WORDS}; local, unless it names a zone (2026-11-23T12:00:00Z)"
 
 
+END = "Up to when; today is now, and a date alone is that day at this time of day."
+
+
 class Moment(click.ParamType[datetime]):
-    """A point in time, in UTC."""
+    """A point in time, in UTC; `end` as ausearch's -te has it."""
 
     name = "time"
+
+    def __init__(self, *, end: bool = False) -> None:
+        self.end = end
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
         try:
-            return moment(str(value))
+            return moment(str(value), end=self.end)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

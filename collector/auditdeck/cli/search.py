@@ -13,7 +13,7 @@ import click
 from auditdeck.audit.architecture import ALL_NAMES, by_name, native
 from auditdeck.audit.tables.errors import ERRORS
 from auditdeck.audit.tables.syscalls import SYSCALLS
-from auditdeck.cli.moment import HELP, Moment, TwoWords
+from auditdeck.cli.moment import END, HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
 from auditdeck.errors import did_you_mean
@@ -81,7 +81,7 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("--session", help="Login session; -1 for none.")
 @option("-su", "--subject", "subject_label", help="Security label of the subject (part of it).")
 @option("-sv", "--success", "success", type=click.Choice(["yes", "no"]), help="Whether it succeeded.", metavar=None)
-@option("-te", "--end", "end", metavar="TIME", type=Moment(), help="Up to when.")
+@option("-te", "--end", "end", metavar="TIME", type=Moment(end=True), help=END)
 @option("-ts", "--start", "start", metavar="TIME", type=Moment(), help=f"From when on: {HELP}.")
 @option("-tm", "--terminal", "terminal", help="Terminal.")
 @option("-ua", "--uid-all", "uid_all", help="User in any role (also at login), by number or name.")

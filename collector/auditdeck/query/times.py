@@ -16,16 +16,20 @@ DATES = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y")
 CLOCKS = ("%H:%M:%S", "%H:%M")
 
 
-def moment(text: str, now: datetime | None = None) -> datetime:
-    """A word, a date, a time of today, both, RFC 3339 or a span back from now, in UTC. Raises ValueError."""
+def moment(text: str, now: datetime | None = None, *, end: bool = False) -> datetime:
+    """A word, a date, a time of today, both, RFC 3339 or a span back from now, in UTC. Raises ValueError.
+
+    A day is its beginning. With `end`, as ausearch's -te has it, today is now, and another day its time of day that it
+    is now.
+    """
     now = now or datetime.now(UTC)
-    text = text.strip()
+    text = "now" if end and text.strip() == "today" else text.strip()
     try:
         if text in WORDS.split(", "):
             return word(text, now)
         if text[-1:].isalpha() and text[:1].isdigit() and "T" not in text:
             return now - timedelta(seconds=duration(text))
-        return in_utc(written(text, now))
+        return in_utc(written(text, now.astimezone(), end=end))
     except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is not a valid time; use 7d, 12h, 2026-11-23, 11/23/2026, 12:00, a date and a time, "
@@ -33,17 +37,18 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         ) from None
 
 
-def written(text: str, now: datetime) -> datetime:
-    """Without a zone it is a local time."""
+def written(text: str, now: datetime, *, end: bool) -> datetime:
+    """`now` is local, and so is what names no zone."""
     for date in DATES:
         for clock in ("", *CLOCKS):
             try:
-                return datetime.strptime(text, f"{date} {clock}".strip())
+                found = datetime.strptime(text, f"{date} {clock}".strip())
             except ValueError:
                 continue
+            return datetime.combine(found, now.time().replace(microsecond=0)) if end and not clock else found
     for clock in CLOCKS:
         try:
-            return datetime.combine(now.astimezone().date(), datetime.strptime(text, clock).time())
+            return datetime.combine(now, datetime.strptime(text, clock).time())
         except ValueError:
             continue
     return datetime.fromisoformat(text)
