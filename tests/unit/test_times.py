@@ -115,3 +115,11 @@ def test_windows_show_their_zone(zone: Callable[[str], None]) -> None:
     assert window(since, until) == "2026-10-20 10:00 CEST to 2026-10-27 09:00 CET"
     zone("UTC")
     assert window(since, until) == "2026-10-20 08:00 to 2026-10-27 08:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [("soon", "'soon' is not a valid duration"), ("9" * 30 + "d", "is too long"), ("1s", "--expires is too short")],
+)
+def test_how_long_a_token_is_good(span: str, message: str) -> None:
+    assert message in auditdeck("enroll", "--address", "https://stack:9200", "--expires", span).stderr

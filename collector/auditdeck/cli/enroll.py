@@ -9,15 +9,18 @@ from pathlib import Path
 import click
 
 from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, reach, setting
+from auditdeck.cli.moment import Span
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import ProvisionError
-from auditdeck.settings.kinds import duration
+from auditdeck.settings.kinds import duration_text
 from auditdeck.stack.secrets import Secrets
 
 
 @click.command("enroll")
 @click.option("--hosts", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many hosts may join.")
-@click.option("--expires", default="24h", show_default=True, help="How long the token is good: 30m, 24h, 7d.")
+@click.option(
+    "--expires", type=Span(), default="24h", show_default=True, help="How long the token is good: 30m, 24h, 7d."
+)
 @click.option("--address", "addresses", multiple=True, help="Where those hosts reach Elasticsearch: https://name:9200.")
 @SECRETS
 @ELASTICSEARCH
@@ -29,7 +32,7 @@ from auditdeck.stack.secrets import Secrets
 def command(
     shared: Shared,
     hosts: int,
-    expires: str,
+    expires: timedelta,
     addresses: tuple[str, ...],
     secrets: Path,
     elasticsearch: str,
@@ -52,17 +55,17 @@ def command(
             "there is no address by which other hosts reach Elasticsearch",
             "set CERTIFICATE_NAMES (this host's name or address) and BIND_ADDRESS in .env, make up, and try again",
         )
-    seconds = duration(expires)
-    if not seconds >= 60:
-        raise ProvisionError(f"--expires {expires} is too short", "use at least 1m")
+    if expires < timedelta(minutes=1):
+        raise ProvisionError("--expires is too short", "use at least 1m")
     authority = x509.load_pem_x509_certificate(Secrets(secrets).ca.read_bytes()).public_bytes(Encoding.DER)
     fingerprint = hashlib.sha256(authority).hexdigest()
     cluster = reach(elasticsearch, secrets)
-    token = enroll(cluster, found, fingerprint, hosts=hosts, expires=timedelta(seconds=seconds))
+    token = enroll(cluster, found, fingerprint, hosts=hosts, expires=expires)
     if shared.json:
-        print_json({"token": str(token), "addresses": found, "hosts": hosts, "expires_in": seconds})
+        print_json({"token": str(token), "addresses": found, "hosts": hosts, "expires_in": expires.total_seconds()})
         return
     click.echo(str(token))
+    within = duration_text(expires.total_seconds())
     shared.say(
-        f"For {hosts} {'host' if hosts == 1 else 'hosts'}, within {expires}. On each, as root: auditdeck join TOKEN"
+        f"For {hosts} {'host' if hosts == 1 else 'hosts'}, within {within}. On each, as root: auditdeck join TOKEN"
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
 from auditdeck.query.times import WORDS, moment
+from auditdeck.settings.kinds import duration
 
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\Z")
 DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}\Z|\d{4}-\d{2}-\d{2}\Z")
@@ -32,6 +33,22 @@ class Moment(click.ParamType[datetime]):
             return moment(str(value), end=self.end)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 30m, 24h, 7d."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return timedelta(seconds=duration(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        except OverflowError:
+            self.fail(f"{value!r} is too long", param, ctx)
 
 
 class TwoWords(click.Command):
