@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -114,3 +116,45 @@ def test_a_directory_and_auditd_s_own_logs(tmp_path: Path, log: Path, monkeypatc
     monkeypatch.setattr(sources, "AUDITD", settings)
     result = auditdeck("search", "--input-logs", "--json")
     assert len(result.stdout.splitlines()) == 6
+
+
+ODD = "6120622722243B1B5B306D21"
+"""a b'"$;<ESC>[0m!"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown"),
+    [
+        ("raw", "a b'\"$;\x1b[0m!"),
+        ("tty", "a b'\"$;\\033[0m!"),
+        ("shell", "a\\ b\\'\\\"\\$;\\033[0m\\!"),
+        ("shell_quote", "a\\ b\\'\\\"\\$\\;\\033\\[0m\\!"),
+    ],
+)
+def test_escapes_are_those_of_ausearch(tmp_path: Path, mode: str, shown: str) -> None:
+    """audit-userspace's auparse/interpret.c: tty_escape, shell_escape, shell_quote_escape."""
+    log = tmp_path / "log"
+    log.write_text(f"type=CWD msg={STAMP}: cwd={ODD}\n")
+    result = auditdeck("search", "-if", log, "-i", "--escape", mode)
+    assert result.stdout.splitlines()[-1].partition("cwd=")[2] == shown
+
+
+def test_columns_more(log: Path) -> None:
+    def table(*options: str) -> list[dict[str, str]]:
+        result = auditdeck("search", "-if", log, "--format", "csv", "-m", "SYSCALL", *options)
+        return list(csv.DictReader(io.StringIO(result.stdout)))
+
+    [plain] = table()
+    assert (plain["EVENT_KIND"], plain["SUBJ_KIND"], plain["RESULT"]) == ("audit-rule", "privileged-acct", "success")
+    [more] = table("--extra-keys", "--extra-labels", "--extra-obj2", "--extra-time")
+    names = list(more)
+    assert names[3:12] == ["TIME", "YEAR", "MONTH", "DAY", "WEEKDAY", "HOUR", "MILLI", "GMT_OFFSET", "SERIAL_NUM"]
+    assert names[-4:] == ["OBJ_LABEL", "OBJ_KIND", "HOW", "KEY"]
+    assert (more["SUBJ_LABEL"], more["OBJ_LABEL"], more["KEY"]) == (LABEL, "system_u:object_r:etc_t:s0", "k")
+    assert (more["YEAR"], more["MONTH"], more["MILLI"]) == ("2023", "11", "0")
+    assert plain.items() <= more.items()
+
+
+def test_more_columns_need_a_table(log: Path) -> None:
+    result = auditdeck("search", "-if", log, "--extra-keys")
+    assert (result.status, "--format csv" in result.stderr) == (2, True)

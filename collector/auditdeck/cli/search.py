@@ -19,7 +19,7 @@ from auditdeck.context.users import Users
 from auditdeck.errors import did_you_mean
 from auditdeck.query import search as q
 from auditdeck.query import values
-from auditdeck.query.formats import COLUMNS, row, shower
+from auditdeck.query.formats import ESCAPES, EXTRAS, Show, row
 from auditdeck.query.sources import auditd_logs, find
 from auditdeck.query.values import is_known
 
@@ -95,6 +95,17 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("--container", help="Container, by id (or its beginning) or name.")
 @option("--eoe-timeout", type=click.IntRange(1), help="Seconds that an event of a log is waited for.  [default: 2]")
 @option("--format", "form", type=click.Choice(FORMATS), help="How to show events.", metavar=None)
+@option(
+    "--escape",
+    type=click.Choice(list(ESCAPES)),
+    default="tty",
+    help="What of texts gets a backslash: nothing, control characters (tty), or what a shell reads as well.",
+    metavar=None,
+)
+@option("--extra-keys", is_flag=True, help="In csv: the keys of rules.", metavar=None)
+@option("--extra-labels", is_flag=True, help="In csv: the security labels of subject and object.", metavar=None)
+@option("--extra-obj2", is_flag=True, help="In csv: a second object.", metavar=None)
+@option("--extra-time", is_flag=True, help="In csv: the parts of the time.", metavar=None)
 @option("--just-one", is_flag=True, help="Stop after the first.", metavar=None)
 @without_c
 def command(shared: Shared, **given: Any) -> int:
@@ -109,14 +120,17 @@ def command(shared: Shared, **given: Any) -> int:
         raise click.UsageError(str(error)) from None
     logs = given["logs"] + (auditd_logs() if given["input_logs"] else ())
     events = find(shared.settings, query, logs, timeout=given["eoe_timeout"])
-    show = shower(form, Users())
+    extra = tuple(name for name in EXTRAS if given[f"extra_{name}"])
+    show = Show(given["escape"], Users(), extra)
+    lines = {"raw": show.raw, "default": show.default, "interpret": show.interpret, "csv": show.csv,
+             "text": show.sentence, "json": show.json}[form]  # fmt: skip
     found = 0
     out = sys.stdout
     for event in islice(events, 1) if given["just_one"] else events:
         if not found and form == "csv":
-            out.write(row(COLUMNS) + "\n")
+            out.write(row(show.columns()) + "\n")
         found += 1
-        for line in show(event):
+        for line in lines(event):
             out.write(line + "\n")
             if given["line_buffered"]:
                 out.flush()
@@ -138,6 +152,8 @@ def chosen(given: dict[str, Any]) -> str:
              if name and wanted]  # fmt: skip
     if len(asked) > 1:
         raise ValueError(f"one form at a time: {asked[0]} or {asked[1]}")
+    if asked != ["csv"] and (extra := [name for name in EXTRAS if given[f"extra_{name}"]]):
+        raise ValueError(f"--extra-{extra[0]} adds a column to the csv; ask for --format csv")
     # Records are there for logs; the event log keeps them only if it was asked to.
     return asked[0] if asked else "default" if given["logs"] or given["input_logs"] else "text"
 

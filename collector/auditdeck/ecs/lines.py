@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -26,6 +26,7 @@ CRYPTO_KEY_USER, USER_TTY, TTY, KERN_MODULE = 2404, 1124, 1319, 1330
 TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^{}]*\}|[^\s']*)|(\S+)""", re.DOTALL)
 DEEPEST = 4
 """How many msg='…' within each other are taken apart; real records have one."""
+Escape = Callable[[str], str]
 NUMBER = re.compile(r"-?\d+\Z")
 OCTAL = re.compile(r"[0-7]{1,8}\Z")
 HEX_NUMBER = re.compile(r"[0-9a-fA-F]{1,16}\Z")
@@ -68,14 +69,17 @@ class Call:
     arguments: tuple[int, ...] = ()
 
 
-def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None) -> Iterator[str]:
-    """With names for numbers, the last record first; times in `zone`, by default that of this machine."""
+def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None, *, escape: Escape = str) -> Iterator[str]:
+    """With names for numbers, the last record first; times in `zone`, by default that of this machine.
+
+    `escape` makes a value harmless where it is shown.
+    """
     time = milliseconds(event.stamp)
     moment = datetime.fromtimestamp(time // 1000, zone)
     stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}:{serial(event.stamp)}"
     node = f"node={text(event.node)} " if event.node else ""
     for record in reversed(event.records):
-        body = in_one(interpreted(record, users))
+        body = in_one(interpreted(record, users, escape=escape))
         yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
 
 
@@ -83,7 +87,7 @@ def in_one(found: Iterable[tuple[str, str]]) -> str:
     return " ".join(f"{name}={value}" if name else value for name, value in found)
 
 
-def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[str, str]]:
+def interpreted(record: Record, users: Users, depth: int = 0, escape: Escape = str) -> Iterator[tuple[str, str]]:
     """The fields of a record in their order, each spelled out; words that are no fields have the name "".
 
     Where auditd's enrichment has a name it is that, and not this host's.
@@ -93,19 +97,19 @@ def interpreted(record: Record, users: Users, depth: int = 0) -> Iterator[tuple[
     start = unclosed(record.body)
     if start >= 0 and depth < DEEPEST:
         # Cut within the message.
-        yield from interpreted(record._replace(body=record.body[:start]), users, depth)
+        yield from interpreted(record._replace(body=record.body[:start]), users, depth, escape)
         rest = record._replace(body=record.body[start + len(MESSAGE) :])
-        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth + 1))}"
+        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth + 1, escape))}"
         return
     for nested, name, raw, word in TOKEN.findall(record.body):
         if nested and depth >= DEEPEST:
             yield NESTED.decode(), f"'{text(nested)}'"
         elif nested:
             inner = record._replace(body=nested)
-            shown = in_one(interpreted(inner, users, depth + 1))
+            shown = in_one(interpreted(inner, users, depth + 1, escape))
             yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
         elif name:
-            yield name.decode(), field(record.kind, name.decode(), raw, call, users, names)
+            yield name.decode(), escape(field(record.kind, name.decode(), raw, call, users, names))
         else:
             yield "", text(word)
 
