@@ -58,9 +58,12 @@ def closed(body: bytes) -> bytes:
 
 
 def unclosed(body: bytes) -> int:
-    """Where a msg='… begins that has lost its closing quote; -1 if none has."""
-    start = body.find(MESSAGE)
-    return -1 if start < 0 or CLOSING.search(body, start + len(MESSAGE)) else start
+    """Where a msg='… begins that has lost its closing quote; -1 if none has. Text from outside that stands in quotes has
+    no blanks, so what it says is not taken for one."""
+    start = 0 if body.startswith(MESSAGE) else body.find(b" " + MESSAGE) + 1
+    if not body.startswith(MESSAGE, start) or CLOSING.search(body, start + len(MESSAGE)):
+        return -1
+    return start
 
 
 def collect(body: bytes, fields: dict[str, bytes], prefix: str = "") -> None:
