@@ -10,6 +10,7 @@
     ├── TracepointError          the kernel's tracepoints cannot be used: connections come from audit then
     ├── RuleError                a rule file: names file, line and reason
     ├── SettingsError            a settings file or variable: names the key
+    ├── CheckpointError          a search cannot go on where the last one ended
     └── StoreError               the event log or the local store on disk
 
 Each message is one sentence that says what is wrong, and `hint` what to do.
@@ -53,6 +54,14 @@ class RulesLocked(KernelError):
 
 class RuleExists(KernelError):
     """EEXIST on adding a rule."""
+
+
+class CheckpointError(AuditdeckError):
+    """`status` is ausearch's exit status for it."""
+
+    def __init__(self, message: str, hint: str, status: int) -> None:
+        super().__init__(message, hint)
+        self.status = status
 
 
 class DaemonRunning(KernelError):

@@ -58,8 +58,10 @@ def closed(body: bytes) -> bytes:
 
 
 def unclosed(body: bytes) -> int:
-    """Where a msg='… begins that has lost its closing quote; -1 if none has. Text from outside that stands in quotes has
-    no blanks, so what it says is not taken for one."""
+    """Where a msg='… begins that has lost its closing quote; -1 if none has.
+
+    Text from outside that stands in quotes has no blanks, so what it says is not taken for one.
+    """
     start = 0 if body.startswith(MESSAGE) else body.find(b" " + MESSAGE) + 1
     if not body.startswith(MESSAGE, start) or CLOSING.search(body, start + len(MESSAGE)):
         return -1

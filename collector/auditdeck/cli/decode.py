@@ -31,6 +31,8 @@ class Reading:
 
     name: str
     timeout: float = TIMEOUT
+    whole_only: bool = False
+    """Not what may go on in what is written later."""
     damaged: int = 0
     first: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -57,7 +59,11 @@ class Reading:
                     yield self.plain(list(enumerate(rest, number + 1)))
                     number += len(rest)
                 at = end
-        yield [event for assembler in self.assemblers.values() for event in assembler.close()]
+        yield [
+            event
+            for assembler in self.assemblers.values()
+            for event in (assembler.flush(assembler.now) if self.whole_only else assembler.close())
+        ]
 
     def of_node(self, node: bytes, found: list[Event]) -> Assembler:
         """Its assembler; for a new one another may have to go, with what it still has."""

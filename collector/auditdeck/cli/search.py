@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,12 +17,12 @@ from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.cli.moment import END, HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
-from auditdeck.errors import did_you_mean
+from auditdeck.errors import CheckpointError, did_you_mean
 from auditdeck.query import search as q
 from auditdeck.query import values
+from auditdeck.query.checkpoint import Resumed
 from auditdeck.query.formats import ESCAPES, EXTRAS, Show, row
-from auditdeck.query.sources import auditd_logs, find
-from auditdeck.query.values import is_known
+from auditdeck.query.sources import auditd_logs, files_of, find
 
 FORMATS = ("raw", "default", "interpret", "csv", "text", "json")
 ROLES: dict[str, tuple[str, ...]] = {
@@ -40,6 +41,16 @@ OBJECTS = ["auditd.data.obj", "auditd.data.tcontext", "auditd.data.img-ctx", "au
 HOSTS = ["source.ip", "source.address", "destination.ip", "server.ip", "auditd.data.hostname", "auditd.data.addr"]
 
 
+LAST = "checkpoint"
+
+
+class Start(Moment):
+    """Also `checkpoint`: the time of the last search with that file."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == LAST else super().convert(value, param, ctx)
+
+
 def option(*names: str, **more: Any) -> Callable[[Any], Any]:
     return click.option(*names, **{"metavar": "VALUE", **more})
 
@@ -52,6 +63,7 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-a", "--event", help="Serial number.")
 @option("--arch", help="Architecture: x86_64, i386, aarch64, b64 …")
 @option("-c", "--comm", "comm", help="Process name (part of it).")
+@option("--checkpoint", metavar="FILE", help="Only what is new since the last search with this file.")
 @option("-e", "--exit", "exit_code", help="Result of the system call: number or errno's name.")
 @option("-f", "--file", "file", help="Name of a file or unix socket (part of it).")
 @option("-ga", "--gid-all", "gid_all", help="Group in any role, by number or name.")
@@ -82,7 +94,7 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-su", "--subject", "subject_label", help="Security label of the subject (part of it).")
 @option("-sv", "--success", "success", type=click.Choice(["yes", "no"]), help="Whether it succeeded.", metavar=None)
 @option("-te", "--end", "end", metavar="TIME", type=Moment(end=True), help=END)
-@option("-ts", "--start", "start", metavar="TIME", type=Moment(), help=f"From when on: {HELP}.")
+@option("-ts", "--start", "start", metavar="TIME", type=Start(), help=f"From when on: {HELP}; checkpoint.")
 @option("-tm", "--terminal", "terminal", help="Terminal.")
 @option("-ua", "--uid-all", "uid_all", help="User in any role (also at login), by number or name.")
 @option("-ue", "--uid-effective", "uid_effective", help="Effective user.")
@@ -118,8 +130,33 @@ def command(shared: Shared, **given: Any) -> int:
         form = "json" if shared.json else chosen(given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    logs = given["logs"] + (auditd_logs() if given["input_logs"] else ())
-    events = find(shared.settings, query, logs, timeout=given["eoe_timeout"])
+    logs = [file for name in given["logs"] for file in files_of(name)]
+    logs += auditd_logs() if given["input_logs"] else []
+    try:
+        resumed = None
+        if given["checkpoint"]:
+            resumed = Resumed(Path(given["checkpoint"]), logs, by_time=given["start"] == LAST)
+        found = show_events(shared, given, form, query, logs, resumed)
+        if resumed:
+            resumed.save()
+    except CheckpointError as error:
+        click.echo(f"auditdeck: {error}\n           {error.hint}", err=True)
+        return error.status
+    if not found:
+        refuse_unknown(given)
+        shared.say("<no matches>")
+    return 0 if found else 1
+
+
+def show_events(
+    shared: Shared, given: dict[str, Any], form: str, query: q.Query, logs: list[str], resumed: Resumed | None
+) -> int:
+    """How many were found."""
+    if resumed:
+        everything = find(shared.settings, q.Query(), resumed.logs, timeout=given["eoe_timeout"], whole_only=True)
+        events = resumed.events(everything, query)
+    else:
+        events = find(shared.settings, query, logs, timeout=given["eoe_timeout"])
     extra = tuple(name for name in EXTRAS if given[f"extra_{name}"])
     show = Show(given["escape"], Users(), extra)
     lines = {"raw": show.raw, "default": show.default, "interpret": show.interpret, "csv": show.csv,
@@ -135,15 +172,16 @@ def command(shared: Shared, **given: Any) -> int:
             if given["line_buffered"]:
                 out.flush()
     out.flush()
-    if not found:
-        for name in ("uid_all", "uid", "uid_effective", "login", "gid_all", "gid", "gid_effective"):
-            what = "group" if name.startswith("g") else "user"
-            if given[name] and not given[name].isdecimal() and not is_known(given[name], what):
-                raise click.UsageError(
-                    f"no {what} is called {given[name]!r}, neither on this host nor in what was found"
-                )
-        shared.say("<no matches>")
-    return 0 if found else 1
+    return found
+
+
+def refuse_unknown(given: dict[str, Any]) -> None:
+    """Names that nobody has, here or in what was searched."""
+    for name in ROLES:
+        what = "group" if name.startswith("g") else "user"
+        value = given[name]
+        if value and value not in values.WITHOUT and not value.isdecimal() and not values.is_known(value, what):
+            raise click.UsageError(f"no {what} is called {value!r}, neither on this host nor in what was searched")
 
 
 def chosen(given: dict[str, Any]) -> str:
@@ -160,7 +198,10 @@ def chosen(given: dict[str, Any]) -> str:
 
 def make_query(given: dict[str, Any]) -> q.Query:
     """Raises ValueError with what is wrong."""
-    made = q.Query(given["start"], given["end"])
+    by_checkpoint = given["start"] == LAST
+    if by_checkpoint and not given["checkpoint"]:
+        raise ValueError("--start checkpoint needs the file: --checkpoint FILE")
+    made = q.Query(None if by_checkpoint else given["start"], given["end"])
     whole = given["whole"]
     add = made.conditions.append
     for name, path, what, most in (("event", "auditd.sequence", "serial number", (1 << 64) - 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -27,17 +27,28 @@ NOT_AUDIT = b'"module":"auditdeck"'
 
 
 def find(
-    settings: Settings, query: Query, logs: tuple[str, ...] = (), *, timeout: int | None = None
+    settings: Settings,
+    query: Query,
+    logs: Sequence[str] = (),
+    *,
+    timeout: int | None = None,
+    whole_only: bool = False,
 ) -> Iterator[FoundEvent]:
     """In the logs of auditd that are named, or in the event log. Raises StoreError if there is none.
 
-    `timeout` is how many seconds of its own clock an event of a log is waited for.
+    A directory stands for its audit.log and those before it. `timeout` is how many seconds of its own clock an event of
+    a log is waited for; `whole_only` leaves out those of the last log that may go on.
     """
     if logs:
         context = offline_context(settings)
-        for name in logs:
-            for file in files_of(name):
-                yield from in_log(file, query, context, timeout)
+        files = [file for name in logs for file in files_of(name)]
+        for file in files:
+            reading = Reading(
+                "standard input" if file == "-" else file,
+                timeout=timeout or TIMEOUT,
+                whole_only=whole_only and file is files[-1],
+            )
+            yield from in_log(file, query, context, reading)
         return
     folder = Path(settings.data_dir) / EVENTS
     if not folder.is_dir():
@@ -83,9 +94,8 @@ def auditd_logs() -> tuple[str, ...]:
     return tuple(rotated(setting[1] if setting else LOG))
 
 
-def in_log(name: str, query: Query, context: Context, timeout: int | None) -> Iterator[FoundEvent]:
+def in_log(name: str, query: Query, context: Context, reading: Reading) -> Iterator[FoundEvent]:
     """A log of auditd (plain or .gz, - for standard input); its records are kept as they are."""
-    reading = Reading("standard input" if name == "-" else name, timeout=timeout or TIMEOUT)
     with open_log(name) as lines:
         for line in documents(reading, lines, context, original=True):
             if query.in_time(line[STAMP]):
