@@ -32,6 +32,7 @@ from auditdeck.context.users import Users
 from auditdeck.ecs.context import Context
 from auditdeck.ecs.template import Encoder
 from auditdeck.eventlog.writer import Writer
+from auditdeck.outputs.bulk import Bulk
 from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 from auditdeck.outputs.formats.encode import same
 from auditdeck.outputs.formats.fluentd import fluentd
@@ -166,7 +167,7 @@ def through_output(url: str, index: str, lines: list[bytes]) -> float:
     return took
 
 
-MAKER = ElasticsearchOutput(ElasticsearchSettings(), Path(tempfile.mkdtemp()), same)
+MAKER = Bulk("audit-events", compress=False)
 
 
 def make_body(lines: list[bytes]) -> bytes:

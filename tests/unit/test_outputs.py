@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
+import random
 import socket
 import ssl
 import threading
@@ -226,14 +228,74 @@ def test_syslog_streams_survive_a_broken_connection(tmp_path: Path, network: str
         address = f"localhost:{server.getsockname()[1]}"
         settings = SyslogSettings(network=network, address=address, ca=str(tmp_path / "ca.crt"))  # type: ignore[arg-type]
         with running(SyslogOutput(settings, tmp_path, same)):
-            for number in range(40):
+            for number in range(2):
                 writer.append(lines(number, number + 1))
-                time.sleep(0.05)
-                if len(received) == 2:
-                    break
+                wait_for(lambda at_least=number + 1: len(received) == at_least)
+                # The server closes: what is sent into that connection would be lost unsaid.
+                time.sleep(0.1)
         thread.join(5)
-    assert len(received) == 2
-    assert received[0].endswith(lines(0, 1)[0])
+    assert [message.partition(b"{")[2] for message in received] == [line[1:] for line in lines(0, 2)]
+
+
+LONG: dict[str, dict[str, Any]] = {
+    "many arguments": {"args": ["A" * 8] * 60_000},
+    "one long argument": {"command_line": "/bin/true " + "A" * 400_000},
+    "both": {"args": ["B" * 100_000] * 5, "title": "C" * 300_000},
+}
+
+
+@pytest.mark.parametrize("long", LONG)
+@pytest.mark.parametrize("network", ["unixgram", "udp"])
+def test_what_is_too_long_for_a_datagram_is_shortened_and_keeps_no_other_back(
+    tmp_path: Path, long: str, network: str
+) -> None:
+    """An unprivileged user could silence the log for good by `/bin/true $(100,000 × A)`."""
+    document = {**json.loads(lines(1, 2)[0]), "process": LONG[long]}
+    family = socket.AF_UNIX if network == "unixgram" else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(str(tmp_path / "log") if network == "unixgram" else ("127.0.0.1", 0))
+        server.settimeout(5)
+        address = str(tmp_path / "log") if network == "unixgram" else f"127.0.0.1:{server.getsockname()[1]}"
+        settings = SyslogSettings(network=network, address=address)  # type: ignore[arg-type]
+        output = SyslogOutput(settings, tmp_path, same)
+        with running(output):
+            writer.append([json.dumps(document).encode(), *lines(2, 3)])
+            messages = [server.recv(1 << 20) for _ in range(2)]
+    first, second = (json.loads(message[message.index(b"{") :]) for message in messages)
+    assert (first["n"], second["n"]) == (1, 2)
+    assert "left out]" in json.dumps(first["process"])
+    assert (output.counts.sent, output.counts.shortened, output.counts.dead_letters) == (2, 1, 0)
+
+
+def test_text_that_is_too_long_is_cut(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(str(tmp_path / "log"))
+        server.settimeout(5)
+        output = SyslogOutput(SyslogSettings(address=str(tmp_path / "log")), tmp_path, lambda _: b"type=X " * 60_000)
+        with running(output):
+            writer.append(lines(1, 2))
+            message = server.recv(1 << 20)
+    assert message.endswith(b"bytes left out]")
+    assert output.counts.shortened == 1
+
+
+def test_a_message_that_gelf_cannot_carry_is_shortened(tmp_path: Path) -> None:
+    noise = base64.b85encode(random.Random(5).randbytes(400_000)).decode()
+    document = {**json.loads(lines(1, 2)[0]), "process": {"command_line": noise}}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, Writer(tmp_path / "events") as writer:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        output = GelfOutput(GelfSettings(address=f"127.0.0.1:{server.getsockname()[1]}"), tmp_path, same)
+        with running(output):
+            writer.append([json.dumps(document).encode(), *lines(2, 3)])
+            parts = [server.recv(65536)]
+            while len(parts) < parts[0][11]:
+                parts.append(server.recv(65536))
+            following = json.loads(zlib.decompress(server.recv(65536), 31))
+    whole = zlib.decompress(b"".join(part[12:] for part in sorted(parts, key=lambda part: part[10])), 31)
+    assert json.loads(json.loads(whole)["short_message"])["process"]["command_line"].endswith("characters left out]")
+    assert json.loads(following["short_message"])["n"] == 2
+    assert output.counts.shortened == 1
 
 
 def test_gelf_in_chunks(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from auditdeck.audit.ext import native
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.cli.status import collector_state
 from auditdeck.errors import KernelError, TracepointError
+from auditdeck.outputs.dead_letters import DeadLetters
 from auditdeck.report.console import make_console
 from auditdeck.report.visible import visible
 
@@ -204,6 +205,22 @@ def collector(shared: Shared) -> Iterator[Finding]:
         yield Finding("collector", GOOD, f"runs (pid {state['pid']}), nothing lost")
 
 
+def outputs(shared: Shared) -> Iterator[Finding]:
+    for name, counts in collector_state(shared).get("outputs", {}).items():
+        if counts.get("error"):
+            yield Finding(f"output {name}", WARNING, f"waits: {counts['error']}", "the log keeps what it has to send")
+        else:
+            yield Finding(f"output {name}", GOOD, f"{counts.get('sent', 0):,} documents sent")
+    try:
+        letters = DeadLetters(shared.data_dir).count()
+    except OSError as error:
+        yield Finding("dead letters", WARNING, f"cannot read {error.filename}: {error.strerror}", "run as root")
+        return
+    if letters:
+        found = f"{letters:,} documents were refused for good"
+        yield Finding("dead letters", WARNING, found, "mend what dead-letters.ndjson says, then auditdeck resend")
+
+
 CHECKS: list[Check] = [
     privileges,
     tracepoint,
@@ -215,4 +232,5 @@ CHECKS: list[Check] = [
     clock,
     disk,
     collector,
+    outputs,
 ]

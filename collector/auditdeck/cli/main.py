@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "check what usually goes wrong, and say how to mend it",
     "decode": "an audit log as JSON documents",
     "import": "put old audit logs into the event log",
+    "resend": "send what Elasticsearch refused once more",
     "rules": "check, load, list and delete audit rules",
     "config": "check the settings, show where they come from, print an example",
     "provision": "set up the stack: secrets, Elasticsearch, Kibana",

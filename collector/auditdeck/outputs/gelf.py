@@ -11,6 +11,7 @@ import orjson
 
 from auditdeck.outputs.formats.encode import Encode
 from auditdeck.outputs.lines import LineOutput
+from auditdeck.outputs.shorten import shortened
 from auditdeck.outputs.wire import Wire
 from auditdeck.settings.model import GelfSettings
 
@@ -21,7 +22,7 @@ WINDOWS = {"gzip": 31, "zlib": 15}
 
 
 class GelfOutput(LineOutput):
-    """The line is the message; a document that needs more than 128 chunks is a dead letter, as GELF cannot carry it."""
+    """The line is the message; one that needs more than 128 chunks, which is all that GELF can carry, is shortened."""
 
     def __init__(self, settings: GelfSettings, data_dir: Path, encode: Encode) -> None:
         self.settings = settings
@@ -45,13 +46,28 @@ class GelfOutput(LineOutput):
         return orjson.dumps(made)
 
     def send(self, lines: list[bytes]) -> None:
+        self.wire.look()
         while lines:
             if self.wire.is_stream:
                 self.wire.send(lines[0] + b"\0")
             else:
-                for part in self.chunks(lines[0]):
+                for part in self.datagrams(lines[0]):
                     self.wire.send(part)
             del lines[0]
+
+    def datagrams(self, message: bytes) -> list[bytes]:
+        """Of the message, or the longest form of it that GELF can carry."""
+        parts = self.chunks(message)
+        if len(parts) <= CHUNKS:
+            return parts
+        made = orjson.loads(message)
+        for text in shortened(made["short_message"].encode()):
+            parts = self.chunks(orjson.dumps({**made, "short_message": text.decode(errors="replace")}))
+            if len(parts) <= CHUNKS:
+                self.count_form(1)
+                return parts
+        self.count_form(-1)
+        return []
 
     def chunks(self, message: bytes) -> list[bytes]:
         data = message
@@ -62,8 +78,7 @@ class GelfOutput(LineOutput):
             return [data]
         parts = [data[place : place + CHUNK] for place in range(0, len(data), CHUNK)]
         if len(parts) > CHUNKS:
-            self.counts.dead_letters += 1
-            return []
+            return parts
         head = MAGIC + os.urandom(8)
         return [head + bytes((number, len(parts))) + part for number, part in enumerate(parts)]
 

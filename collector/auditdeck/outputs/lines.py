@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from abc import abstractmethod
 
@@ -9,6 +10,8 @@ from auditdeck.eventlog.reader import Reader
 from auditdeck.outputs.output import IDLE, Output
 
 LONGEST_PAUSE = 30.0
+
+logger = logging.getLogger("auditdeck")
 
 
 class LineOutput(Output):
@@ -46,6 +49,14 @@ class LineOutput(Output):
                 self.trouble("")
                 return True
         return True
+
+    def count_form(self, form: int) -> None:
+        """What `Wire.send_datagram` made of a message."""
+        if form > 0:
+            self.counts.shortened += 1
+        elif form < 0:
+            self.counts.dead_letters += 1
+            logger.warning("output %s: a message is too long to be sent; it is in the event log alone", self.name)
 
     @abstractmethod
     def send(self, lines: list[bytes]) -> None:

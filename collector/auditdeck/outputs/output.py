@@ -22,12 +22,13 @@ IDLE = 0.1
 class Sent:
     """Since the start: documents acknowledged, those among them that were there already, and those refused for good.
 
-    `error` is what keeps the output from going on, "" if nothing does.
+    `shortened` were too long for a datagram. `error` is what keeps the output from going on, "" if nothing does.
     """
 
     sent: int = 0
     repeated: int = 0
     dead_letters: int = 0
+    shortened: int = 0
     error: str = ""
 
 

@@ -35,9 +35,13 @@ class SyslogOutput(LineOutput):
         return header.encode() + body
 
     def send(self, lines: list[bytes]) -> None:
+        self.wire.look()
         while lines:
             data = lines[0]
-            self.wire.send(f"{len(data)} ".encode() + data if self.wire.is_stream else data)
+            if self.wire.is_stream:
+                self.wire.send(f"{len(data)} ".encode() + data)
+            else:
+                self.count_form(self.wire.send_datagram(data))
             del lines[0]
 
     def disconnect(self) -> None:

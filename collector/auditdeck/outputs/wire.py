@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
+from itertools import chain
 
+from auditdeck.outputs.shorten import shortened
 from auditdeck.settings.kinds import host_and_port
 
 TIMEOUT = 10.0
@@ -33,6 +36,35 @@ class Wire:
             self.opened.sendall(data)
         else:
             self.opened.send(data)
+
+    def send_datagram(self, message: bytes) -> int:
+        """A message that is too long (EMSGSIZE, send(2)) in the longest form that fits: 0 if it was sent as it is, 1 if
+        it was shortened, -1 if nothing of it fits. Raises OSError."""
+        for attempt, data in enumerate(chain([message], shortened(message))):
+            try:
+                self.send(data)
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+            else:
+                return min(attempt, 1)
+        return -1
+
+    def look(self) -> None:
+        """Lets go of a stream that the other side has closed: what is sent there would be lost unsaid."""
+        if self.opened is None or not self.is_stream:
+            return
+        self.opened.settimeout(0)
+        try:
+            closed = self.opened.recv(4096) == b""
+        except (BlockingIOError, ssl.SSLWantReadError):
+            closed = False
+        except OSError:
+            closed = True
+        if closed:
+            self.close()
+        else:
+            self.opened.settimeout(TIMEOUT)
 
     def open(self) -> socket.socket:
         if self.network in ("unix", "unixgram"):
