@@ -19,7 +19,7 @@ from auditdeck.context.process_table import ProcessTable
 from auditdeck.ecs.connection import ConnectionEncoder, as_event, community_id
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.scripts import script_of_arguments
-from auditdeck.outputs.elasticsearch import EVENT_ID
+from auditdeck.outputs.bulk import EVENT_ID
 
 SECOND = 1_000_000_000
 BASE: dict[str, Any] = {
