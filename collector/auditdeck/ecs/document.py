@@ -59,7 +59,7 @@ NO_CALL = CallFields()
 OF_CALL = frozenset({"arch", "per", "syscall", "success", "exit", "items", *ARGUMENTS})
 """What a SYSCALL record says up to the ids of the process."""
 NOT_OTHER = PLACED | OF_CALL
-SECCOMP, NETFILTER_CFG, IPC = 1326, 1325, 1303
+SECCOMP, NETFILTER_CFG, IPC, LOGIN = 1326, 1325, 1303, 1006
 NUMBER_KEY = re.compile(rb"(?:^| )key=(\d+)")
 OUTCOMES = {
     "yes": "success", "success": "success", "1": "success", "no": "failure", "failed": "failure", "fail": "failure",
@@ -107,6 +107,9 @@ def read_fields(kind: int, body: bytes) -> dict[str, str]:
         found |= {"arch": call.arch, "syscall": call.name}
     elif kind == NETFILTER_CFG and "family" in found:
         found["family"] = of_name(kind, "family", found["family"], NO_CALL)
+    elif kind == LOGIN:
+        # Until Linux 3.13 there was only one of those that succeeded.
+        found.setdefault("res", "1")
     elif kind == IPC and (match := NUMBER_KEY.search(body)):
         # That of ipc(2), not of a rule.
         found["key"] = match[1].decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ MAC_POLICY = (1403, 1417)
 ACCOUNTS = {"USER_CHAUTHTOK", "USER_MGMT", "GRP_MGMT", "ADD_USER", "DEL_USER", "ADD_GROUP", "DEL_GROUP", "ROLE_ASSIGN",
             "ROLE_REMOVE"}  # fmt: skip
 AVCS = {"AVC", "USER_AVC"}
+LOGIN_USER = re.compile(r"\b(?:a|login)uid=")
 ABSENT = {"", "?", "(none)"}
 
 failed = outcome("no")
@@ -34,14 +36,22 @@ def first_type(event: FoundEvent) -> list[str]:
 
 
 def login(event: FoundEvent) -> list[str]:
-    return [event.get("user.audit.name") or event.get("user.audit.id") or "unset"]
+    """The login user; unset if the event says that there is none, and nothing if it does not say."""
+    known = event.get("user.audit.name") or event.get("user.audit.id")
+    says = event.get("auditd.session") or LOGIN_USER.search(str(event.get("event.original")))
+    return [known or "unset"] if known or says else []
 
 
 def account(event: FoundEvent) -> list[str]:
     """Who logged in: by the session, or by the name that was given."""
     if event.get("user.audit", None):
         return login(event)
-    return [event.get("auditd.data.acct") or "unset"]
+    return event.values("auditd.data.acct")[:1] or ["unset"]
+
+
+def authenticated(event: FoundEvent) -> list[str]:
+    """Whose authentication it was, whoever asked for it."""
+    return event.values("auditd.data.acct")[:1] or login(event)
 
 
 def is_authentication(event: FoundEvent) -> bool:
@@ -49,7 +59,7 @@ def is_authentication(event: FoundEvent) -> bool:
 
 
 def hosts(event: FoundEvent) -> list[str]:
-    for path in ("source.ip", "source.address", "auditd.data.hostname", "destination.ip", "server.ip"):
+    for path in ("auditd.data.hostname", "source.ip", "source.address", "destination.ip", "server.ip"):
         if found := [value for value in event.values(path) if value not in ABSENT]:
             return found[:1]
     return []
@@ -80,7 +90,7 @@ class Kind:
 
 
 KINDS = {
-    "auth": Kind("Authentications", "account", account, is_authentication),
+    "auth": Kind("Authentications", "account", authenticated, is_authentication),
     "login": Kind("Logins", "account", account, lambda event: "USER_LOGIN" in event.types),
     "executable": Kind("Executables", "executable", value_at("process.executable")),
     "comm": Kind("Process names", "process", value_at("process.name")),

@@ -84,7 +84,10 @@ class FoundEvent:
                 yield from (str(found[name]) for name in ("id", "name") if name in found)
 
     def keys(self) -> Iterator[str]:
-        """Of the rule that the event matched, or that it is about."""
+        """Of the rule that the event matched, or that it is about; that of an IPC record is none."""
+        if "IPC" in self.types:
+            yield from self.get("tags", [])
+            return
         about = [key for value in self.values("auditd.data.key") for key in value.split("\x01")]
         yield from dict.fromkeys([*self.get("tags", []), *filter(None, about)])
 
