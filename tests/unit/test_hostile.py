@@ -74,6 +74,25 @@ def test_hosts_in_turn_cost_no_more_than_one(nodes: int, skew: int) -> None:
     assert reading_time(lines(nodes, count, skew=skew)) < 10 * reading_time(lines(1, count))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"avc:  denied  { a%d } for  path=%d",
+        b'item=%d name="/%d" nametype=NORMAL',
+        b"a%d=4142 a%d=43",
+        b"opid=%d ocomm=%d",
+        b"saddr=%d x=%d",
+    ],
+)
+@pytest.mark.parametrize("kind", [AVC, EXECVE, 1302, 1318, 1306])
+def test_an_event_of_many_records_costs_what_they_cost(kind: int, body: bytes) -> None:
+    event = Event(HEAD[6:-3], [(kind, HEAD + body % (number, number)) for number in range(5000)])
+    began = time.process_time()
+    document(event, offline_context(), original=True)
+    list(interpreted_lines(event, Users()))
+    assert time.process_time() - began < 2.0
+
+
 def test_ordinary_records_read_as_before() -> None:
     body = b'pid=1 uid=0 msg=\'op=login acct="ada" exe="/usr/sbin/sshd" addr=192.0.2.1 res=success\''
     assert raw_fields(body) == {

@@ -153,10 +153,10 @@ class Records:
 
     def first_record(self) -> dict[str, str]:
         first: dict[str, str] = {}
-        for record in self.records:
-            for found in self.read.get(record.kind, []):
+        for kind, several in self.read.items():
+            for found in several:
                 for name, value in found.items():
-                    if record.kind != IPC or name != "key":
+                    if kind != IPC or name != "key":
                         first.setdefault(name, value)
         return first
 
