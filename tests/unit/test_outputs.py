@@ -167,7 +167,8 @@ def test_a_file_rotates_itself(tmp_path: Path) -> None:
         for start in range(0, 50, 10):
             writer.append(lines(start, start + 10, padding=300))
             wait_for(lambda done=start + 10: output.counts.sent == done)
-    assert gzip.decompress((tmp_path / "events.log.1.gz").read_bytes()).splitlines() == lines(40, 50, padding=300)
+    assert target.read_bytes().splitlines() == lines(40, 50, padding=300)
+    assert gzip.decompress((tmp_path / "events.log.1.gz").read_bytes()).splitlines() == lines(30, 40, padding=300)
     assert (tmp_path / "events.log.2.gz").exists()
     assert not (tmp_path / "events.log.3.gz").exists()
 

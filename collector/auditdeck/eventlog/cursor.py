@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -21,9 +23,11 @@ class Cursor:
         self.path = data_dir / CURSORS / f"{name}.json"
         self.events = data_dir / EVENTS
         self.position = read_position(self.path)
+        self.more = read_more(self.path)
 
-    def save(self, position: Position) -> None:
-        """Replaces the file as a whole, so that a crash leaves the old position or the new one.
+    def save(self, position: Position, more: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Replaces the file as a whole, so that a crash leaves the old position or the new one, with what its consumer
+        wants to know of it.
 
         What was read is synced before: after a power cut no cursor is ahead of its log.
         """
@@ -38,11 +42,11 @@ class Cursor:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self.path.with_suffix(".partial")
         with open(partial, "wb") as file:
-            file.write(orjson.dumps(position._asdict()))
+            file.write(orjson.dumps({**position._asdict(), **more}))
             file.flush()
             os.fdatasync(file.fileno())
         partial.replace(self.path)
-        self.position = position
+        self.position, self.more = position, dict(more)
 
 
 def read_position(path: Path) -> Position:
@@ -52,6 +56,14 @@ def read_position(path: Path) -> Position:
         return Position(int(saved["segment"]), int(saved["offset"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Position()
+
+
+def read_more(path: Path) -> dict[str, int]:
+    """What was saved with a position."""
+    try:
+        return {name: value for name, value in orjson.loads(path.read_bytes()).items() if isinstance(value, int)}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def first_needed(data_dir: Path, names: list[str]) -> int | None:

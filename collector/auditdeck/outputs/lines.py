@@ -26,7 +26,7 @@ class LineOutput(Output):
                     continue
                 if not self.deliver(self.encoded(lines)):
                     return
-                self.cursor.save(reader.position)
+                self.cursor.save(reader.position, self.settled())
         finally:
             self.disconnect()
 
@@ -61,6 +61,10 @@ class LineOutput(Output):
     @abstractmethod
     def send(self, lines: list[bytes]) -> None:
         """Delivers the lines, or removes from the list those that it delivered before it raises OSError."""
+
+    def settled(self) -> dict[str, int]:
+        """What is to be known of the target at the next start, saved with the cursor. Raises OSError."""
+        return {}
 
     def disconnect(self) -> None:
         """Lets go of what `send` holds open."""
