@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+
+from auditdeck.collector.health import health_document
+from auditdeck.eventlog.status import write_status
+from auditdeck.eventlog.writer import Writer
+from auditdeck.query.answers import Question, ask
+from auditdeck.query.columns import LOSSES
 from auditdeck.query.coverage import as_json, coverage
+from auditdeck.report.sentences import coverage as sentence
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,7 +42,14 @@ def test_before_the_first_report_and_after_the_last() -> None:
 
 def test_time_that_a_report_itself_says_was_not_watched() -> None:
     [found] = coverage([("one", START + HOUR, 3600.0, 90.0)], START, START + HOUR)
-    assert found.watched == 3510
+    assert (found.watched, found.unwatched) == (3510, 90)
+
+
+def test_a_few_seconds_without_rules_in_a_whole_week_are_told() -> None:
+    week = timedelta(days=7)
+    found = coverage([("one", START + week, week.total_seconds(), 12.0)], START, START + week)
+    text = sentence(as_json(found, START, START + week))
+    assert text == "For 12 s audit was switched off, or rules were missing."
 
 
 def test_a_report_that_reaches_out_of_the_window() -> None:
@@ -49,3 +65,17 @@ def test_hosts_are_apart() -> None:
 
 def test_nobody() -> None:
     assert as_json(coverage([], START, START + HOUR), START, START + HOUR)["share"] == 0.0
+
+
+def test_the_last_moments_of_a_collector_that_runs_are_watched(tmp_path: Path) -> None:
+    """Its next health document is up to a minute away."""
+    now = datetime.now(UTC)
+    document = health_document({"name": "one"}, dict.fromkeys(LOSSES, 0), 3600.0)
+    with Writer(tmp_path / "events") as writer:
+        writer.append([document])
+    since = {"host": "one", "seconds": 40.0, "unwatched": 0.0}
+    write_status(tmp_path / "status.json", {}, unreported=since)
+    hour = Question(now - timedelta(minutes=50), now + timedelta(seconds=30))
+    found = ask(tmp_path, hour)["coverage"]
+    assert found["share"] == pytest.approx(1.0, abs=0.001)
+    assert sentence(found) == ""

@@ -75,7 +75,7 @@ def flat(collector: dict[str, Any]) -> dict[str, Any]:
     shown = {
         name: value
         for name, value in collector.items()
-        if name not in ("counters", "connections", "filters", "outputs", "time")
+        if name not in ("counters", "connections", "filters", "outputs", "time", "unreported")
     }
     return {**shown, **collector.get("counters", {})}
 

@@ -234,6 +234,7 @@ class Collector:
             mode=self.mode,
             not_watched=self.watch.troubles,
             failing=sorted(self.attempts.failing),
+            unreported=self.health.unreported,
             receive_buffer=self.capture.receive_buffer,
             redacted=self.context.redactor.count,
             filters=self.filter_counts(),

@@ -126,9 +126,14 @@ class Health:
         lost = any(getattr(self.counters, name) != getattr(self.reported, name) for name in URGENT)
         return lost or self.clock() - self.reported_at >= HEALTH_INTERVAL
 
-    def report_when_due(self) -> None:
-        if self.due:
-            self.report()
+    @property
+    def unreported(self) -> dict[str, Any]:
+        """Seconds since the last report, and how many of them were not watched."""
+        return {
+            "host": self.host()["name"],
+            "seconds": self.clock() - self.reported_at,
+            "unwatched": self.counters.unwatched - self.reported.unwatched,
+        }
 
     def report(self, state: State = "running") -> None:
         """Raises StoreError; what could not be reported is in the next report."""

@@ -6,6 +6,7 @@ A connection counts when it was established; what became of the other attempts a
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditdeck.eventlog.status import FRESH, STATUS, read_status
 from auditdeck.query.columns import FAILED, LOSSES
-from auditdeck.query.coverage import as_json, coverage
+from auditdeck.query.coverage import Report, as_json, coverage
 from auditdeck.query.question import Question
 from auditdeck.query.store import ATTEMPTS, Store
 
@@ -81,7 +82,7 @@ def ask(data_dir: Path, question: Question, by: str | None = None) -> dict[str, 
     for attempt in range(ATTEMPTS):
         with Store(data_dir) as store:
             try:
-                found = answer(store.snapshot(), question, by)
+                found = answer(store.snapshot(), question, by, unreported(data_dir))
             except duckdb.IOException:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -102,8 +103,20 @@ def open_now(data_dir: Path, question: Question) -> int | None:
     return found
 
 
-def answer(events: DuckDBPyConnection, question: Question, by: str | None = None) -> dict[str, Any]:
-    """`by` is one of BY: all of that dimension, with those that have none, under "by"."""
+def unreported(data_dir: Path) -> list[Report]:
+    """What the collector that runs has watched since its last health document."""
+    status = read_status(data_dir / STATUS) or {}
+    since = status.get("unreported")
+    if not since:
+        return []
+    return [(since["host"], datetime.fromtimestamp(status["time"], UTC), since["seconds"], since["unwatched"])]
+
+
+def answer(
+    events: DuckDBPyConnection, question: Question, by: str | None = None, more: Sequence[Report] = ()
+) -> dict[str, Any]:
+    """`by` is one of BY: all of that dimension, with those that have none, under "by". `more` are reports of collectors
+    that are not in the log yet."""
     count(events, question, by)
     [totals] = dicts(events, f"SELECT {MEASURES}, {STATES} FROM timeline")
     connections = totals["connections"]
@@ -132,7 +145,7 @@ def answer(events: DuckDBPyConnection, question: Question, by: str | None = None
         "over_time": over_time(events, question),
         "first_seen": first_seen(events, question),
         "quality": quality(events, question),
-        "coverage": watched(events, question),
+        "coverage": watched(events, question, more),
     }
     if by is not None:
         found["by"] = {"field": BY[by].name, "entries": ranking(events, BY[by], connections)}
@@ -259,7 +272,7 @@ def first_seen(events: DuckDBPyConnection, question: Question) -> list[dict[str,
     return [{**row, "time": rfc3339(row["time"].replace(tzinfo=UTC))} for row in found]
 
 
-def watched(events: DuckDBPyConnection, question: Question) -> dict[str, Any]:
+def watched(events: DuckDBPyConnection, question: Question, more: Sequence[Report]) -> dict[str, Any]:
     """For how much of the window the collectors watched."""
     since, until = question.window
     host, values = ("AND host = ?", [question.host]) if question.host is not None else ("", [])
@@ -269,6 +282,7 @@ def watched(events: DuckDBPyConnection, question: Question) -> dict[str, Any]:
         [since, until, *values],
     ).fetchall()
     reports = [(name or "", end.replace(tzinfo=UTC), float(span), float(blind)) for name, end, span, blind in rows]
+    reports += [report for report in more if question.host in (None, report[0])]
     now = datetime.now(UTC)
     end = min(question.until, now) if question.since < now else question.until
     return as_json(coverage(reports, question.since, end), question.since, end)

@@ -15,12 +15,14 @@ Report = tuple[str, datetime, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Of one host: seconds watched and seconds of the window, and the times in between that no report speaks for."""
+    """Of one host: seconds watched and seconds of the window, the times in between that no report speaks for, and the
+    seconds that reports themselves call not watched: audit was switched off, or rules were deleted."""
 
     host: str
     watched: float
     window: float
     holes: list[tuple[datetime, datetime]]
+    unwatched: float = 0.0
 
     @property
     def share(self) -> float:
@@ -40,17 +42,17 @@ def coverage(reports: list[Report], since: datetime, until: datetime) -> list[Co
 def of_host(host: str, spans: list[tuple[datetime, datetime, float]], since: datetime, until: datetime) -> Coverage:
     holes: list[tuple[datetime, datetime]] = []
     reached = since
-    missing = 0.0
-    for begin, end, unwatched in spans:
+    unwatched = 0.0
+    for begin, end, blind in spans:
         if begin - reached > TOLERANCE:
             holes.append((reached, begin))
         reached = max(reached, end)
-        missing += unwatched
+        unwatched += blind
     if until - reached > TOLERANCE:
         holes.append((reached, until))
-    missing += sum((end - begin).total_seconds() for begin, end in holes)
+    missing = unwatched + sum((end - begin).total_seconds() for begin, end in holes)
     window = (until - since).total_seconds()
-    return Coverage(host, max(0.0, window - missing), window, holes)
+    return Coverage(host, max(0.0, window - missing), window, holes, unwatched)
 
 
 def as_json(found: list[Coverage], since: datetime, until: datetime) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def as_json(found: list[Coverage], since: datetime, until: datetime) -> dict[str
                 "host": one.host,
                 "share": one.share,
                 "watched_hours": one.watched / 3600,
+                "unwatched_seconds": one.unwatched,
                 "not_watched": [{"since": begin.isoformat(), "until": end.isoformat()} for begin, end in one.holes],
             }
             for one in found

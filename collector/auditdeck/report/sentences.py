@@ -35,8 +35,10 @@ def coverage(found: dict[str, Any]) -> str:
     """For how much of the time somebody watched, and when nobody did; "" if all of it was watched."""
     if not found["hosts"]:
         return "No collector reported in this time: what is missing is not known."
-    if all(not host["not_watched"] for host in found["hosts"]) and found["share"] > 0.999:
-        return ""
+    unwatched = sum(host["unwatched_seconds"] for host in found["hosts"])
+    switched = f"For {unwatched:,.0f} s audit was switched off, or rules were missing." if unwatched >= 0.5 else ""
+    if all(not host["not_watched"] for host in found["hosts"]):
+        return switched
     holes = [(hole["since"], hole["until"], host["host"]) for host in found["hosts"] for hole in host["not_watched"]]
     several = len(found["hosts"]) > 1
     text = f"Watched {hours(found['watched_hours'])} of {hours(found['hours'])} hours"
@@ -49,7 +51,8 @@ def coverage(found: dict[str, Any]) -> str:
     ]
     if shown:
         text += f"; not {', '.join(shown)}"
-    return text + (f" and {len(holes) - HOLES} more times" if len(holes) > HOLES else "") + "."
+    text += f" and {len(holes) - HOLES} more times" if len(holes) > HOLES else ""
+    return f"{text}. {switched}".rstrip()
 
 
 def hours(number: float) -> str:
