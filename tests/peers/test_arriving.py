@@ -26,6 +26,8 @@ DATE = re.compile(r"\(\d\d/\d\d/\d\d (\d\d:\d\d:\d\d\.\d{3}:\d+\))")
 CUT = "a message without its closing quote"
 """ausearch and aureport leave such a record out where they look for something in it."""
 COLON = {"configuration of auditd", "start of an old auditd"}
+UNQUOTED = "keystrokes"
+"""ausearch's csv has no quotes around values with commas."""
 LINES = {
     ("parentheses of RHEL 5", "-i"): "ausearch loses the comma behind an address",
     (
@@ -33,6 +35,7 @@ LINES = {
         "-i",
     ): "ausearch loses the comma behind an address, and the colon behind an account",
     ("objtype of RHEL 7", "-i"): "the mode of openat(2) is spelled out as that of open(2) is",
+    ("a record whose number means two things", "-i"): "it has its name",
     ("seccomp", "-i"): "kill-process and kill-thread are told apart",
     **{(name, form): "auditdeck writes `): ` behind the stamp" for name in COLON for form in ("-i", "-r", "")},
     **{("EOE without a blank", form): "an EOE says nothing, and is not kept" for form in ("-i", "-r", "")},
@@ -61,6 +64,7 @@ COUNTS = {
     ("a netfilter table", "-x"): "no executable is not one of its own",
     ("a netfilter table", "-u"): "no login user in a record is not one that is unset",
     ("a netfilter table", "--summary"): "as above",
+    ("blanks and quotes", "--summary"): "a denial that was not enforced does not make a call fail",
     ("ipc of i386", "-s"): "the call that ipc(2) stands for",
 }
 """Forms and reports whose counts differ, and why."""
@@ -99,6 +103,8 @@ def test_lines(log: Path, form: Form) -> None:
 def test_columns(log: Path) -> None:
     different = set()
     for form in FORMS_OF_BOTH:
+        if form.name == UNQUOTED:
+            continue
         log.write_text(form.log)
         [theirs] = csv.DictReader(io.StringIO("\n".join(shown_by_ausearch(log, "--format", "csv"))))
         [ours] = csv.DictReader(io.StringIO(auditdeck("search", "-if", log, "--format", "csv").stdout))

@@ -180,6 +180,20 @@ FORMS = [
          (f"type=USER_LOGIN msg={STAMP}: pid=9 uid=0 auid=1000 ses=3 msg='op=login id=1000 exe=\"/usr/sbin/sshd\" "
           "hostname=? addr=192.0.2.9",),
          {"auditd.data.op": "login", "process.executable": "/usr/sbin/sshd", "source.ip": "192.0.2.9"}),
+    # How records are shown.
+    Form("blanks and quotes", "security/selinux/avc.c, laurel",
+         (call(2, "a0=5 a1=0 a2=0 a3=0"),
+          f"type=AVC msg={STAMP}: {AVC}",
+          f'type=CWD msg={STAMP}:  cwd="/var/spool"',
+          f'type=PATH msg={STAMP}: item=0 name="/x" inode=1 dev="00:2f" mode=0100644 ouid=0 ogid=0 rdev="00:00" '
+          'nametype="NORMAL"'),
+         {"auditd.data.seperms": "read", "process.working_directory": "/var/spool", "auditd.paths.0.dev": "00:2f"}),
+    Form("keystrokes", "pam_tty_audit(8)",
+         (f'type=TTY msg={STAMP}: tty pid=5 uid=0 auid=1000 ses=3 major=136 minor=0 comm="sh" data=6C73206022740D1B5B417F',),
+         {"auditd.data.data": "ls `\"t\r\x1b[A\x7f"}),
+    Form("a record whose number means two things", "Ubuntu's kernels: MAC_TASK_CONTEXTS",
+         (call(42), f"type=UNKNOWN[1420] msg={STAMP}: subj_apparmor=unconfined"),
+         {"event.action": "connected-to", "auditd.data.subj_apparmor": "unconfined"}),
     # Numbers that need each other.
     Form("seccomp", "kernel/auditsc.c: audit_seccomp",
          (f"type=SECCOMP msg={STAMP}: auid=1000 uid=0 gid=0 ses=1 pid=7 comm=\"x\" exe=\"/usr/bin/x\" sig=31 "

@@ -7,6 +7,7 @@ import pytest
 from auditdeck.audit.fields import arguments, fields, title
 from auditdeck.audit.record import read_line, record_of
 from auditdeck.audit.sockaddr import parse
+from auditdeck.ecs.keystrokes import keystrokes
 
 
 def test_numbers_words_and_quoted_text() -> None:
@@ -47,6 +48,7 @@ def test_arguments_in_pieces_over_several_records() -> None:
 def test_titles_have_blanks_for_nuls() -> None:
     assert title(b"proctitle=6C73002D6C00") == "ls -l"
     assert title(b'proctitle="ls"') == "ls"
+    assert title(b"proctitle=6c73002d6c00") == "ls -l"
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,11 @@ def test_lines_of_a_log() -> None:
 )
 def test_lines_that_are_no_records(line: bytes) -> None:
     assert read_line(line) is None
+
+
+def test_what_was_typed() -> None:
+    """audit-userspace's auparse/interpret.c: print_tty_data."""
+    assert keystrokes(b'ls "\\\r\x7f\x1b[A\x1b[15~\x01\xc3q') == (
+        '"ls \\"\\\\",<ret>,<backspace>,<up>,<F5>,<^A>,"\\303q"'
+    )
+    assert keystrokes(b"") == ""

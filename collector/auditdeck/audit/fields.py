@@ -144,7 +144,7 @@ def raw_arguments(bodies: list[bytes]) -> dict[int, bytes]:
 
 def raw_title(body: bytes) -> bytes:
     """The command line of a PROCTITLE record, NUL between the words; audit cuts it at 128 bytes."""
-    value = body[10:]
+    value = body[10:].upper()
     if body.startswith(b"proctitle=") and HEX.match(value):
         return bytes.fromhex(value.decode())
     return raw_fields(body).get("proctitle", b"")

@@ -348,13 +348,14 @@ def original_text(event: Event) -> str:
     """The records as they came, with the node that a log names and auditd's enrichment."""
     node = f"node={text(event.node)} " if event.node else ""
     stamp, start = event.stamp.decode(), len(event.stamp) + 9
-    lines = [original_head(kind, stamp) + text(payload[start:].rstrip(ENDS)) for kind, payload in event.items]
-    return "\n".join(node + line for line in lines)
+    bodies = [(kind, payload[start:].rstrip(ENDS)) for kind, payload in event.items]
+    return "\n".join(node + original_head(kind, body, stamp) + text(body) for kind, body in bodies)
 
 
-def original_head(kind: int, stamp: str) -> str:
-    """How a record begins in event.original."""
-    return f"type={type_name(kind)} msg=audit({stamp}): "
+def original_head(kind: int, body: bytes, stamp: str) -> str:
+    """How a record begins in event.original: with its number where that has another meaning than its name."""
+    name = type_name(kind) if told_kind(kind, body) == kind else f"UNKNOWN[{kind}]"
+    return f"type={name} msg=audit({stamp}): "
 
 
 __all__ = ["document", "timestamp"]

@@ -242,7 +242,7 @@ def address(raw: bytes) -> str:
     if len(raw) < 2:
         return "{ unknown }"
     number = int.from_bytes(raw[:2], sockaddr.byte_order(raw))
-    family = {1: "local"}.get(number) or FAMILIES.get(number)
+    family = {0: None, 1: "local"}.get(number, FAMILIES.get(number))
     if family is None:
         return f"unknown-family({number})"
     return f"{{ saddr_fam={family} {address_text(number, raw)} }}"

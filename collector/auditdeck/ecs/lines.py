@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from auditdeck.audit.architecture import ALL_NAMES
 from auditdeck.audit.event import Event
-from auditdeck.audit.fields import MESSAGE, NESTED, fields, text, unclosed, unhex
+from auditdeck.audit.fields import HEX, MESSAGE, fields, text, unclosed, unhex
 from auditdeck.audit.record import Record, milliseconds, serial, type_name
 from auditdeck.audit.tables import flags
 from auditdeck.audit.tables.errors import ERRORS
@@ -18,6 +18,8 @@ from auditdeck.audit.tables.signals import SIGNALS
 from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.context.users import Users
 from auditdeck.ecs import interpret
+from auditdeck.ecs.keystrokes import keystrokes
+from auditdeck.ecs.policy import told_kind
 from auditdeck.ecs.syscalls import IPC_CALLS, SOCKETCALLS
 
 SYSCALL, EXECVE, AVC, MQ_OPEN, SECCOMP, NETFILTER_PKT = 1300, 1309, 1400, 1312, 1326, 1324
@@ -79,39 +81,40 @@ def interpreted_lines(event: Event, users: Users, zone: tzinfo | None = None, *,
     stamp = f"{moment:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}:{serial(event.stamp)}"
     node = f"node={text(event.node)} " if event.node else ""
     for record in reversed(event.records):
-        body = in_one(interpreted(record, users, escape=escape))
-        yield f"{node}type={type_name(record.kind)} msg=audit({stamp}) : {body}"
+        body = interpreted(record, users, escape=escape)
+        yield f"{node}type={type_name(told_kind(record.kind, record.body))} msg=audit({stamp}) : {body}"
 
 
-def in_one(found: Iterable[tuple[str, str]]) -> str:
-    return " ".join(f"{name}={value}" if name else value for name, value in found)
-
-
-def interpreted(record: Record, users: Users, depth: int = 0, escape: Escape = str) -> Iterator[tuple[str, str]]:
-    """The fields of a record in their order, each spelled out; words that are no fields have the name "".
+def interpreted(record: Record, users: Users, depth: int = 0, escape: Escape = str) -> str:
+    """The body of a record with each of its fields spelled out, and all between them as it is.
 
     Where auditd's enrichment has a name it is that, and not this host's.
     """
     call = call_of(record)
     names = fields(record.names)
-    start = unclosed(record.body)
+    body = record.body
+    start = unclosed(body)
     if start >= 0 and depth < DEEPEST:
         # Cut within the message.
-        yield from interpreted(record._replace(body=record.body[:start]), users, depth, escape)
-        rest = record._replace(body=record.body[start + len(MESSAGE) :])
-        yield NESTED.decode(), f"'{in_one(interpreted(rest, users, depth + 1, escape))}"
-        return
-    for nested, name, raw, word in TOKEN.findall(record.body):
-        if nested and depth >= DEEPEST:
-            yield NESTED.decode(), f"'{text(nested)}'"
-        elif nested:
-            inner = record._replace(body=nested)
-            shown = in_one(interpreted(inner, users, depth + 1, escape))
-            yield NESTED.decode(), f"'{' ' if nested.startswith(b' ') else ''}{shown}'"
-        elif name:
-            yield name.decode(), escape(field(record.kind, name.decode(), raw, call, users, names))
+        parts = body[:start], body[start + len(MESSAGE) :]
+        return MESSAGE.decode().join(
+            interpreted(record._replace(body=part), users, depth + 1, escape) for part in parts
+        )
+    made: list[str] = []
+    at = 0
+    for match in TOKEN.finditer(body):
+        nested, name, raw, word = match.groups()
+        made.append(text(body[at : match.start()]))
+        at = match.end()
+        if word is not None:
+            made.append(text(word))
+        elif nested is None:
+            made.append(f"{name.decode()}={escape(field(record.kind, name.decode(), raw, call, users, names))}")
+        elif depth >= DEEPEST:
+            made.append(text(match[0]))
         else:
-            yield "", text(word)
+            made.append(f"msg='{interpreted(record._replace(body=nested), users, depth + 1, escape)}'")
+    return "".join([*made, text(body[at:])])
 
 
 def call_of(record: Record) -> Call:
@@ -138,8 +141,9 @@ def field(kind: int, name: str, raw: bytes, call: Call, users: Users, names: dic
     """One value, by the name of its field and the type of its record (auparse_interpret_field(3))."""
     value = text(raw)
     if raw[:1] == b'"':
-        return text(raw.strip(b'"'))
-    if kind == EXECVE and name[:1] == "a" and name != "argc" and not name.endswith("_len"):
+        # Of what is no text to audit the quotes stay.
+        return value.strip('"') if name in TEXTS or is_argument(kind, name) else value
+    if is_argument(kind, name):
         return text(unhex(raw))
     told = names.get(name.upper(), "unknown-")
     if not told.startswith("unknown-"):
@@ -154,10 +158,14 @@ def field(kind: int, name: str, raw: bytes, call: Call, users: Users, names: dic
     return of_name(kind, name, value, call)
 
 
+def is_argument(kind: int, name: str) -> bool:
+    return kind == EXECVE and name[:1] == "a" and name != "argc" and not name.endswith("_len")
+
+
 def text_field(kind: int, name: str, raw: bytes) -> str:
     if name in ("name", "id") and kind == CRYPTO_KEY_USER:
         return text(raw)
-    shown = text(unhex(raw).rstrip(b"\0"))
+    shown = text(unhex(raw.upper() if name == "proctitle" else raw).rstrip(b"\0"))
     return (
         shown.replace("\0", " ") if name == "proctitle" else shown.replace("\x01", " key=") if name == "key" else shown
     )
@@ -231,7 +239,7 @@ def of_name(kind: int, name: str, value: str, call: Call) -> str:
     if name in CAPABILITY_SETS and hexadecimal >= 0:
         return interpret.capabilities(hexadecimal)
     if name == "data" and kind in (TTY, USER_TTY):
-        return text(unhex(value.encode()))
+        return keystrokes(bytes.fromhex(value)) if HEX.match(value.encode()) else value
     return value
 
 

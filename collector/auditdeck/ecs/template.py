@@ -477,8 +477,8 @@ class Encoder:
         made = [escaped(first[end:])]
         for line in lines:
             body = self.read_text(line).body if line[:4] in TEXTS else line[5:]
-            made.append(start_of(int(line[:4])) + escaped(body))
-        return start_of(SYSCALL) + first[5:items], first[items:end], b"\\n".join(made)
+            made.append(start_of(int(line[:4]), body) + escaped(body))
+        return start_of(SYSCALL, b"") + first[5:items], first[items:end], b"\\n".join(made)
 
     def look_up(self, ids: bytes) -> Process:
         """Of ` ppid=… pid=…`."""
@@ -498,5 +498,5 @@ class Encoder:
         return pid, parent, self.now + TRUSTED, piece.skeleton, piece.values, {}
 
 
-def start_of(kind: int) -> bytes:
-    return original_head(kind, STAMP.decode()).encode()
+def start_of(kind: int, body: bytes) -> bytes:
+    return original_head(kind, body, STAMP.decode()).encode()
