@@ -9,6 +9,7 @@ import click
 from auditdeck.cli.decode import Reading, document_batches, open_log, report_damage
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.ecs.context import offline_context
+from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS, segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.query.compaction import compact, parquet_path
@@ -27,7 +28,9 @@ def command(shared: Shared, files: tuple[str, ...], original: bool) -> int:
     log = shared.settings.event_log
     context = offline_context(shared.settings)
     total = damaged = 0
-    with Writer(shared.data_dir / EVENTS, Limits(log.segment_size, log.segment_age)) as writer:
+    with Writer(
+        shared.data_dir / EVENTS, Limits(log.segment_size, log.segment_age), read_key(log.sign_key_file)
+    ) as writer:
         for file in files:
             reading = Reading("standard input" if file == "-" else file)
             with open_log(file) as lines:

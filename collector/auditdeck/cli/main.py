@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "how many outbound TCP connections, and by whom",
     "aureport": "aureport's reports, with its options",
     "search": "find events, with ausearch's options",
+    "verify": "whether the event log is as it was written",
     "status": "the kernel's audit state and the collector's counters",
     "doctor": "check what usually goes wrong, and say how to mend it",
     "decode": "an audit log as JSON documents",

@@ -32,6 +32,7 @@ from auditdeck.ecs.context import Context, live_context
 from auditdeck.ecs.first import FirstMarker
 from auditdeck.ecs.template import Encoder
 from auditdeck.errors import AuditdeckError
+from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.last import last_serial
 from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.status import STATUS, write_status
@@ -87,7 +88,8 @@ class Collector:
     def open(self, opened: contextlib.ExitStack) -> None:
         """What belongs to this process alone: event log, audit socket, tracepoint, rules."""
         log, kernel = self.settings.event_log, self.settings.kernel
-        self.writer = Writer(self.data_dir / EVENTS, Limits(log.segment_size, log.segment_age, log.fsync_interval))
+        limits = Limits(log.segment_size, log.segment_age, log.fsync_interval)
+        self.writer = Writer(self.data_dir / EVENTS, limits, read_key(log.sign_key_file))
         opened.callback(self.writer.close)
         self.counters.damaged += self.writer.damaged
         self.session = Session(
@@ -151,7 +153,7 @@ class Collector:
             )
         names = [output.name for output in self.outputs]
         self.segments = Segments(self.data_dir, self.writer, settings.event_log, settings.store, names, counters)
-        self.health = Health(counters, self.context.host.document, self.source, self.writer.append)
+        self.health = Health(counters, self.context.host.document, self.source, self.writer)
         self.housekeeper = Housekeeper(self.jobs(), attempts)
 
     def jobs(self) -> list[Job]:

@@ -13,6 +13,7 @@ import orjson
 
 from auditdeck import __version__
 from auditdeck.audit.assembler import Counts
+from auditdeck.eventlog.writer import Writer
 
 State = Literal["started", "running", "stopped"]
 HEALTH_INTERVAL = 60.0
@@ -72,8 +73,10 @@ def health_document(
     interval: float,
     source: str = "audit",
     state: State = "running",
+    chain: str = "",
 ) -> bytes:
-    """A line of the event log about the collector itself: `interval` in seconds, `source` of its connections."""
+    """A line of the event log about the collector itself: `interval` in seconds, `source` of its connections, `chain`
+    the head of the event log before it (docs/integrity.md)."""
     now = time.time()
     document = {
         "@timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S}.{int(now * 1000) % 1000:03d}Z",
@@ -94,6 +97,7 @@ def health_document(
                 "interval": round(interval, 3),
                 "source": source,
                 "state": state,
+                "chain": chain,
                 "version": __version__,
             },
         },
@@ -109,13 +113,13 @@ class Health:
         counters: Counters,
         host: Callable[[], dict[str, Any]],
         source: str,
-        append: Callable[[list[bytes]], object],
+        writer: Writer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = counters
         self.host = host
         self.source = source
-        self.append = append
+        self.writer = writer
         self.clock = clock
         self.reported = replace(counters)
         self.reported_at = clock()
@@ -140,6 +144,7 @@ class Health:
         now, moment = replace(self.counters), self.clock()
         counts = changes(now, self.reported)
         interval = moment - self.reported_at
-        self.append([health_document(self.host(), counts, interval, self.source, state)])
+        document = health_document(self.host(), counts, interval, self.source, state, self.writer.head)
+        self.writer.append([document])
         self.reported, self.reported_at = now, moment
         self.counters.lag = 0.0

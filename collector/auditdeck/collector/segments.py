@@ -81,7 +81,13 @@ class Segments:
 
     def keep_bounds(self) -> None:
         needed = first_needed(self.data_dir, self.readers)
-        _, unread = expire(self.events, max_size=self.log.max_size, max_age=self.log.max_age, keep_from=needed)
+        _, unread = expire(
+            self.events,
+            max_size=self.log.max_size,
+            max_age=self.log.max_age,
+            keep_from=needed,
+            note=self.writer.expire,
+        )
         if unread:
             self.counters.dropped += unread
             logger.error("%d documents were deleted before every output had read them (event_log.max_size)", unread)

@@ -7,9 +7,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
-from isal import igzip
-
-from auditdeck.eventlog.segment import DAMAGED, Segment, segments
+from auditdeck.eventlog.segment import DAMAGED, Segment, open_segment, segments
 
 BLOCK = 1 << 20
 
@@ -115,9 +113,3 @@ class Reader:
                 self.position = Position(segment.number, 0)
             return True
         return False
-
-
-def open_segment(segment: Segment) -> BinaryIO:
-    """The documents of a segment as bytes, whether it is compressed or not."""
-    opened: BinaryIO = igzip.open(segment.path, "rb") if segment.compressed else segment.path.open("rb")
-    return opened

@@ -5,20 +5,29 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from isal import igzip
 
+from auditdeck.eventlog.chain import marks_path
 from auditdeck.eventlog.segment import DAMAGED
 
 FILE = re.compile(r"(\d{10})\.(ndjson\.gz|parquet)\Z")
 
 
-def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None = None) -> tuple[int, int]:
+def expire(
+    folder: Path,
+    *,
+    max_size: int,
+    max_age: float,
+    keep_from: int | None = None,
+    note: Callable[[int], None] | None = None,
+) -> tuple[int, int]:
     """Deletes closed files beyond the bounds; how many, and how many documents a consumer had not read yet.
 
     `keep_from` is the first segment that some consumer still needs: the size bound goes before it, the age does not.
-    0 is no bound.
+    0 is no bound. `note` is told, before, the number of the last one that is about to be deleted.
     """
     found = []
     try:
@@ -31,18 +40,23 @@ def expire(folder: Path, *, max_size: int, max_age: float, keep_from: int | None
     found.sort()
     total = sum(size for _, _, size, _ in found)
     now = time.time()
-    deleted = unread = 0
+    leaving: list[tuple[int, Path, bool]] = []
     for number, path, size, modified in found:
         needed = keep_from is not None and number >= keep_from
         too_big = max_size > 0 and total > max_size
         too_old = max_age > 0 and now - modified > max_age and not needed
         if not (too_big or too_old):
             break
+        leaving.append((number, path, needed))
+        total -= size
+    if leaving and note is not None:
+        note(leaving[-1][0])
+    unread = 0
+    for _, path, needed in leaving:
         unread += lines_in(path) if needed else 0
         path.unlink(missing_ok=True)
-        total -= size
-        deleted += 1
-    return deleted, unread
+        marks_path(path).unlink(missing_ok=True)
+    return len(leaving), unread
 
 
 def lines_in(segment: Path) -> int:

@@ -9,10 +9,12 @@ A line is a document. A segment is closed by size or age, and compressed; the na
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 
 ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, ISAL_ERROR)
@@ -50,3 +52,21 @@ def segments(folder: Path) -> list[Segment]:
             if number not in found or segment.compressed:
                 found[number] = segment
     return [found[number] for number in sorted(found)]
+
+
+def open_segment(segment: Segment) -> BinaryIO:
+    """The documents of a segment as bytes, whether it is compressed or not."""
+    opened: BinaryIO = igzip.open(segment.path, "rb") if segment.compressed else segment.path.open("rb")
+    return opened
+
+
+def blocks_of(segment: Segment) -> Iterator[bytes]:
+    """Its bytes, in blocks that end with a line, but for what is torn at the end. Raises what DAMAGED names."""
+    rest = b""
+    with open_segment(segment) as file:
+        while block := file.read(1 << 20):
+            head, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                yield head + newline
+        if rest:
+            yield rest

@@ -14,8 +14,7 @@ from auditdeck.audit.assembler import TIMEOUT
 from auditdeck.cli.decode import Reading, documents, open_log
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.errors import StoreError
-from auditdeck.eventlog.reader import open_segment
-from auditdeck.eventlog.segment import EVENTS, segments
+from auditdeck.eventlog.segment import EVENTS, open_segment, segments
 from auditdeck.query.search import FoundEvent, Query
 from auditdeck.settings.model import Settings
 

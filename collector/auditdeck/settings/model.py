@@ -117,6 +117,8 @@ class EventLog(Model):
     max_size: Size = 10 << 30
     """Bounds of the event log; 0 is none. The oldest segments go first."""
     max_age: Duration = 30 * 86400.0
+    sign_key_file: str = ""
+    """A file with a key (openssl rand -hex 32), with which the hashes are signed that `auditdeck verify` checks."""
 
 
 class StoreSettings(Model):
