@@ -11,7 +11,8 @@
     ├── RuleError                a rule file: names file, line and reason
     ├── SettingsError            a settings file or variable: names the key
     ├── CheckpointError          a search cannot go on where the last one ended
-    └── StoreError               the event log or the local store on disk
+    ├── StoreError               the event log or the local store on disk
+    └── ServeError               `auditdeck serve` cannot begin
 
 Each message is one sentence that says what is wrong, and `hint` what to do.
 """
@@ -95,6 +96,10 @@ class SettingsError(AuditdeckError):
 
 class StoreError(AuditdeckError):
     """The event log or the local store cannot be read or written."""
+
+
+class ServeError(AuditdeckError):
+    """`auditdeck serve` cannot listen, or lacks a package."""
 
 
 class ProvisionError(AuditdeckError):

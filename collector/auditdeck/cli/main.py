@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "collect from this host's kernel",
     "report": "how many outbound TCP connections, and by whom",
     "aureport": "aureport's reports, with its options",
+    "serve": "the answers as a live page on 127.0.0.1",
     "search": "find events, with ausearch's options",
     "verify": "whether the event log is as it was written",
     "status": "the kernel's audit state and the collector's counters",

@@ -12,7 +12,7 @@ import click
 from auditdeck.cli.moment import HELP, Moment
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.query.answers import BY, Question, ask
-from auditdeck.query.columns import STATES, UNKNOWN
+from auditdeck.query.question import ASKED_STATES
 
 FILTERS = {
     "host": ("host", str, "this host"),
@@ -24,7 +24,7 @@ FILTERS = {
     "destination": ("destination", str, "connections to this address"),
     "port": ("port", click.IntRange(0, 65535), "connections to this port"),
     "unit": ("unit", str, "this systemd service, such as nginx.service"),
-    "state": ("state", click.Choice([*STATES, UNKNOWN]), "what became of the attempt"),
+    "state": ("state", click.Choice(ASKED_STATES), "what became of the attempt"),
 }
 
 
@@ -78,7 +78,7 @@ def command(
 def print_report(shared: Shared, question: Question, html: Path | None = None, by: str | None = None) -> None:
     answer = ask(shared.data_dir, question, by)
     if html is not None:
-        from auditdeck.report.html import page
+        from auditdeck.serve.frozen import page
 
         html.write_text(page(answer, question))
         shared.say(f"wrote {html}")

@@ -16,7 +16,7 @@ from auditdeck.eventlog.status import FRESH, STATUS, read_status
 from auditdeck.query.columns import FAILED, LOSSES
 from auditdeck.query.coverage import Report, as_json, coverage
 from auditdeck.query.question import Question
-from auditdeck.query.store import ATTEMPTS, Store
+from auditdeck.query.store import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -72,24 +72,20 @@ BY = {
 DESTINATION = Dimension("ip", ("ip", "port"), "reached")
 KEYS = {"script": "coalesce(script, executable) AS script"}
 """Columns that are not as the store has them."""
-ALWAYS = ("user", "login", "executable", "container")
+ALWAYS = ("user", "login", "executable", "script", "container")
 
 
 def ask(data_dir: Path, question: Question, by: str | None = None) -> dict[str, Any]:
-    """All numbers of the report; reads again if files were replaced while it read."""
-    import duckdb
+    """All numbers of the report."""
+    with Store(data_dir) as store:
+        return store.read(lambda events: answer_now(events, data_dir, question, by))
 
-    for attempt in range(ATTEMPTS):
-        with Store(data_dir) as store:
-            try:
-                found = answer(store.snapshot(), question, by, unreported(data_dir))
-            except duckdb.IOException:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                continue
-        found["outbound_tcp"]["open_now"] = open_now(data_dir, question)
-        return found
-    raise AssertionError("unreachable")
+
+def answer_now(events: DuckDBPyConnection, data_dir: Path, question: Question, by: str | None = None) -> dict[str, Any]:
+    """`answer`, with what the collector that runs here knows beside."""
+    found = answer(events, question, by, unreported(data_dir))
+    found["outbound_tcp"]["open_now"] = open_now(data_dir, question)
+    return found
 
 
 def open_now(data_dir: Path, question: Question) -> int | None:
@@ -138,6 +134,7 @@ def answer(
         "login_users": ranking(events, BY["login"], connections),
         "processes": ranking(events, BY["process"], connections),
         "users_processes": pairs(events),
+        "scripts": ranking(events, BY["script"], connections),
         "destinations": ranking(events, DESTINATION, connections, f"LIMIT {TOP}"),
         "containers": [row for row in ranking(events, BY["container"], connections) if row["container"] is not None],
         "failures": failures(events, question),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from auditdeck.query.columns import STATES, UNKNOWN
+from auditdeck.query.columns import FAILED, STATES, UNKNOWN
 
 COLUMNS = {
     "host": "host = ?",
@@ -18,9 +18,11 @@ COLUMNS = {
     "destination": "ip = ?",
     "port": "port = ?",
     "unit": "unit = ?",
-    "state": "kind = ?",
+    "state": f"(kind = ? OR ? = 'failed' AND kind IN ({', '.join(map(repr, FAILED))}))",
 }
 """What each filter means, in SQL."""
+ASKED_STATES = (*STATES, UNKNOWN, "failed")
+"""'failed' is any of FAILED, and what 0.1.0 called so."""
 NOTHING = {
     "host": "host", "user": '"user"', "login": "login", "process": "executable",
     "script": "coalesce(script, executable)", "container": "container", "destination": "ip", "unit": "unit",
@@ -33,7 +35,7 @@ class Question:
     """A window (UTC) and filters; "" asks for what has no such thing (no login user, not in a container).
 
     `process` is an executable's path, its last part, or a process name; `script` is a script, or the executable where
-    there is none; `state` is one of STATES, or UNKNOWN.
+    there is none; `state` is one of ASKED_STATES.
     """
 
     since: datetime
@@ -50,8 +52,8 @@ class Question:
     state: str | None = None
 
     def __post_init__(self) -> None:
-        if self.state is not None and self.state not in (*STATES, UNKNOWN):
-            raise ValueError(f"{self.state!r} is not a state; use {', '.join((*STATES, UNKNOWN))}")
+        if self.state is not None and self.state not in ASKED_STATES:
+            raise ValueError(f"{self.state!r} is not a state; use {', '.join(ASKED_STATES)}")
 
     @property
     def filters(self) -> dict[str, str | int]:

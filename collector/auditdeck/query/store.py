@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.segment import EVENTS, PARQUET, segments
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MEMORY = "700MB"
 ATTEMPTS = 5
+Found = TypeVar("Found")
 
 
 class Store:
@@ -42,6 +44,18 @@ class Store:
         sources = self.sources()
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS {' UNION ALL BY NAME '.join(sources)}")
         return self.connection
+
+    def read(self, function: Callable[[DuckDBPyConnection], Found]) -> Found:
+        """What `function` finds in `events`; it reads again if files were replaced while it read."""
+        import duckdb
+
+        for attempt in range(ATTEMPTS):
+            try:
+                return function(self.snapshot())
+            except duckdb.IOException:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def sources(self) -> list[str]:
         """A SELECT for each kind of file; a segment that has its Parquet file is read from that."""

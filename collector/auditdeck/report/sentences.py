@@ -18,6 +18,12 @@ LOST = {
 """What the names of `quality` mean, of those that change what was counted."""
 HOLES = 3
 """Times that nobody watched, of which so many are named."""
+NONE = {
+    "login": "unset",
+    "container": "(host)",
+    "unit": "(no unit)",
+}
+"""What stands for those that have none; "?" for all else."""
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from auditdeck.query.answers import Question
 from auditdeck.query.times import window
 from auditdeck.report.console import make_console
-from auditdeck.report.sentences import counted, coverage, losses, moved, not_counted, percent, size
+from auditdeck.report.sentences import NONE, counted, coverage, losses, moved, not_counted, percent, size
 from auditdeck.report.table import Column, draw
 from auditdeck.report.visible import visible
 
@@ -19,12 +19,6 @@ TOP_BY = 50
 NUMBERS = [Column("connections", "number"), Column("share", "number")]
 BYTES = [Column("sent", "number"), Column("received", "number")]
 BAR = Column("", "bar")
-NONE = {
-    "login": "unset",
-    "container": "(host)",
-    "unit": "(no unit)",
-}
-"""What stands for those that have none; "?" for all else."""
 
 Entry = dict[str, Any]
 

@@ -1,0 +1,252 @@
+// The charts of the page, from the numbers in #charts. Text goes into the canvas or into textContent, never into markup.
+"use strict";
+
+const charts = new Map();
+
+// A colour of page.css as the theme has it now.
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+function palette() {
+  return [0, 1, 2, 3, 4, 5, 6].map((number) => colour(`c${number}`));
+}
+
+const whole = (number) => number.toLocaleString("en");
+const short = (number) => (number >= 1e6 ? `${number / 1e6} M` : number >= 1e3 ? `${number / 1e3} k` : `${number}`);
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
+const last = (path) => (path.startsWith("/") ? path.slice(path.lastIndexOf("/", path.length - 2) + 1) : path);
+
+// Labels of the axis of time, by what is round about a moment.
+const MOMENTS = {
+  year: "{yyyy}", month: "{d} {MMM}", day: "{d} {MMM}", hour: "{HH}:{mm}", minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}",
+};
+
+function clipped(text, length) {
+  const characters = [...text];
+  return characters.length <= length ? text : "…" + characters.slice(1 - length).join("");
+}
+
+function stamp(milliseconds, end) {
+  const text = new Date(milliseconds).toISOString();
+  return end ? text.slice(11, 16) : `${text.slice(0, 10)} ${text.slice(11, text.slice(17, 19) === "00" ? 16 : 19)}`;
+}
+
+// A tooltip's lines; the first is its heading.
+function lines(...texts) {
+  const box = document.createElement("div");
+  box.className = "tip";
+  for (const text of texts) {
+    const line = document.createElement("div");
+    line.textContent = text;
+    box.append(line);
+  }
+  return box;
+}
+
+function tooltip(formatter) {
+  return {
+    confine: true, formatter, backgroundColor: colour("card"), borderColor: colour("line"), padding: [6, 10],
+    textStyle: { color: colour("ink"), fontSize: 13, fontFamily: "inherit" },
+  };
+}
+
+function over_time(time) {
+  const middle = (point) => point[0] + time.step / 2;
+  const series = (name, index, fill) => ({
+    name, type: "bar", stack: "attempts", barCategoryGap: "12%", color: fill,
+    data: time.points.map((point) => [middle(point), point[index]]),
+    emphasis: { focus: "none" },
+  });
+  const established = series("established", 1, colour("accent"));
+  if (time.holes.length) {
+    established.markArea = {
+      silent: true, itemStyle: { color: colour("hole") },
+      data: time.holes.map(([since, until]) => [{ xAxis: since }, { xAxis: until }]),
+    };
+  }
+  const soft = colour("soft");
+  return {
+    animationDuration: 300, useUTC: true,
+    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    legend: {
+      top: 0, right: 8, itemWidth: 12, itemHeight: 12, textStyle: { color: soft }, selectedMode: true,
+      data: ["established", "failed"],
+    },
+    toolbox: { show: false },
+    brush: {
+      xAxisIndex: 0, transformable: false, throttleType: "debounce", throttleDelay: 50,
+      brushStyle: { color: colour("hole"), borderColor: colour("accent"), borderWidth: 1 },
+      outOfBrush: { colorAlpha: 0.4 },
+    },
+    tooltip: {
+      ...tooltip((bars) => {
+        const [begin, connections, failed] = time.points[bars[0].dataIndex];
+        return lines(
+          `${stamp(begin)} – ${stamp(begin + time.step, true)} UTC`,
+          `${whole(connections)} established`, `${whole(failed)} failed`,
+        );
+      }),
+      trigger: "axis", axisPointer: { type: "shadow", shadowStyle: { color: colour("hole") } },
+    },
+    xAxis: {
+      type: "time", min: time.since, max: time.until, axisLine: { lineStyle: { color: colour("line") } },
+      axisTick: { show: false }, axisLabel: { color: soft, hideOverlap: true, formatter: MOMENTS }, splitLine: { show: false },
+    },
+    yAxis: {
+      type: "value", minInterval: 1, splitNumber: 4, axisLabel: { color: soft, formatter: short },
+      splitLine: { lineStyle: { color: colour("line") } },
+    },
+    series: [established, series("failed", 2, colour("failed"))],
+  };
+}
+
+function ring(slices, what) {
+  const total = slices.reduce((sum, slice) => sum + slice.value, 0);
+  const colours = palette();
+  return {
+    animationDuration: 300,
+    tooltip: tooltip((slice) => lines(slice.data.name, `${whole(slice.value)}, ${percent(slice.value / total)}`)),
+    series: [{
+      type: "pie", radius: ["62%", "96%"], label: { show: false }, labelLine: { show: false }, emphasis: { scaleSize: 2 },
+      startAngle: 90, itemStyle: { borderColor: colour("card"), borderWidth: slices.length > 1 ? 2 : 0 },
+      cursor: slices.some((slice) => slice.link) ? "pointer" : "default",
+      data: slices.map((slice, number) => ({ ...slice, itemStyle: { color: colours[number] } })),
+    }],
+    graphic: {
+      type: "text", left: "center", top: "middle", silent: true,
+      style: { text: what, fill: colour("soft"), fontSize: 12, fontFamily: "system-ui, sans-serif", align: "center" },
+    },
+  };
+}
+
+function streams(pairs, width) {
+  const colours = palette();
+  const nodes = new Map();
+  const order = [];
+  for (const [user, program] of pairs) {
+    for (const [side, name] of [["user", user], ["program", program]]) {
+      const id = `${side} ${name}`;
+      if (!nodes.has(id)) nodes.set(id, { name: id, shown: name, side, depth: side === "user" ? 0 : 1 });
+    }
+    if (!order.includes(user)) order.push(user);
+  }
+  for (const node of nodes.values()) {
+    const other = node.shown.startsWith("other ");
+    const fill = node.side === "user" && !other ? colours[order.indexOf(node.shown) % 6] : colours[6];
+    node.itemStyle = { color: fill, borderWidth: 0 };
+    node.label = { position: node.side === "user" ? "right" : "left" };
+  }
+  const total = pairs.reduce((sum, pair) => sum + pair[2], 0);
+  const room = width < 600 ? 18 : 46;
+  return {
+    animationDuration: 300,
+    tooltip: tooltip((item) => {
+      const share = percent(item.value / total);
+      if (item.dataType === "node") return lines(item.data.shown, `${whole(item.value)}, ${share}`);
+      const [user, program] = item.data.shown;
+      return lines(`${user} → ${program}`, `${whole(item.value)}, ${share}`);
+    }),
+    series: [{
+      type: "sankey", left: 0, right: 0, top: 4, bottom: 4, nodeGap: 14, nodeWidth: 10, draggable: false,
+      emphasis: { focus: "adjacency" }, layoutIterations: 32,
+      label: {
+        color: colour("ink"), fontSize: 12, fontFamily: "system-ui, sans-serif",
+        formatter: (item) => clipped(width < 600 ? last(item.data.shown) : item.data.shown, room),
+      },
+      lineStyle: { color: "source", opacity: 0.28, curveness: 0.5 },
+      data: [...nodes.values()],
+      links: pairs.map(([user, program, value]) => ({
+        source: `user ${user}`, target: `program ${program}`, value, shown: [user, program],
+      })),
+    }],
+  };
+}
+
+function draw(id, options, ready) {
+  const place = document.getElementById(id);
+  if (!place) return;
+  let chart = charts.get(id);
+  const fresh = !chart || chart.getDom() !== place;
+  if (fresh) {
+    if (chart) chart.dispose();
+    chart = echarts.init(place, null, { renderer: "canvas" });
+    charts.set(id, chart);
+  }
+  const made = options(place.clientWidth);
+  // What comes by itself is not played again.
+  chart.setOption(fresh && document.body.dataset.drawn ? { ...made, animation: false } : made, true);
+  if (fresh && ready) ready(chart);
+}
+
+function go_to_span(since, until) {
+  const address = new URL(location.href);
+  address.searchParams.delete("span");
+  address.searchParams.set("since", new Date(since).toISOString());
+  address.searchParams.set("until", new Date(until).toISOString());
+  location.assign(address);
+}
+
+function choose_time(time) {
+  return (chart) => {
+    if (!live_page()) return;
+    const shortest = 1000;
+    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "lineX", brushMode: "single" } });
+    chart.on("brushEnd", (event) => {
+      if (!event.areas.length) return;
+      const [since, until] = event.areas[0].coordRange.map((edge) => Math.min(Math.max(edge, time.since), time.until));
+      if (until - since >= shortest) go_to_span(Math.floor(since / 1000) * 1000, Math.ceil(until / 1000) * 1000);
+    });
+    chart.getZr().on("click", (event) => {
+      const at = [event.offsetX, event.offsetY];
+      if (!chart.containPixel({ gridIndex: 0 }, at)) return;
+      const moment = chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
+      const point = time.points.find((each) => each[0] <= moment && moment < each[0] + time.step);
+      if (point && point[1] + point[2] && time.step > 1000) go_to_span(point[0], point[0] + time.step);
+    });
+  };
+}
+
+function follow_links(chart) {
+  chart.on("click", (event) => {
+    if (event.data && event.data.link) location.assign(event.data.link);
+  });
+}
+
+const live_page = () => !document.querySelector('meta[http-equiv="Content-Security-Policy"]');
+
+function draw_all() {
+  const numbers = document.getElementById("charts");
+  if (!numbers) return;
+  const found = JSON.parse(numbers.textContent);
+  draw("chart-users", () => ring(found.users, "users"), follow_links);
+  draw("chart-programs", () => ring(found.programs, "programs"), follow_links);
+  draw("chart-time", () => over_time(found.time), choose_time(found.time));
+  const place = document.getElementById("chart-streams");
+  if (place) {
+    const most = Math.max(...[0, 1].map((side) => new Set(found.streams.map((pair) => pair[side])).size));
+    place.style.height = `${120 + 24 * most}px`;
+    draw("chart-streams", (width) => streams(found.streams, width));
+  }
+  document.body.dataset.drawn = "yes";
+}
+
+addEventListener("DOMContentLoaded", draw_all);
+addEventListener("theme", draw_all);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw_all);
+let waiting = 0;
+addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    for (const chart of charts.values()) chart.resize();
+    draw_all();
+  }, 100);
+});
+addEventListener("beforeprint", () => {
+  for (const chart of charts.values()) chart.resize();
+});
