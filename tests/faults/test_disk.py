@@ -7,13 +7,13 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.build import traffic
-from tests.support.collector import Collector, as_user, collector
+from tests.support.collector import COMMAND, Collector, as_user, collector
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("audit"), pytest.mark.timeout(120)]
 
@@ -75,6 +75,49 @@ def test_a_full_disk_is_counted_and_survived(small: Path) -> None:
     assert kept(small / "data", USER) == kept(small / "data", USER + 2) == 100
     lost = 2000 - kept(small / "data", USER + 1)
     assert 0 < lost <= found["dropped"]
+    assert said.count("cannot write the event log") == 1
+    assert "write the event log: works again" in said
+    assert "Traceback" not in said
+
+
+def remount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with a data folder", "without one"])
+def test_it_starts_on_a_full_disk_and_begins_to_write_when_there_is_room(
+    small: Path, tmp_path: Path, there: bool
+) -> None:
+    if there:
+        (small / "data").mkdir()
+    fill(small / "ballast")
+    remount(small, "nr_inodes=5")
+    starts_and_writes_later(small, tmp_path, lambda: (remount(small, "nr_inodes=500"), (small / "ballast").unlink()))
+
+
+def test_it_starts_on_a_read_only_disk(small: Path, tmp_path: Path) -> None:
+    remount(small, "ro")
+    starts_and_writes_later(small, tmp_path, lambda: remount(small, "rw"))
+
+
+def starts_and_writes_later(small: Path, tmp_path: Path, give_room: Callable[[], object]) -> None:
+    log = tmp_path / "log"
+    command = [*COMMAND, "run", "--data-dir", str(small / "data"), "--no-default-rules"]
+    with open(log, "w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        running = Collector(process, small / "data", log)
+        running.wait_ready()
+        connect(USER + 5, 50)
+        give_room()
+        connect(USER + 6, 50)
+        assert counters(running)["dropped"] >= 50
+        running.stop()
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert (kept(small / "data", USER + 5), kept(small / "data", USER + 6)) == (0, 50)
+    said = log.read_text()
     assert said.count("cannot write the event log") == 1
     assert "write the event log: works again" in said
     assert "Traceback" not in said

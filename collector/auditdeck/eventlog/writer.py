@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -19,6 +20,8 @@ from auditdeck.eventlog.open_segment import OpenSegment
 from auditdeck.eventlog.segment import DAMAGED, PARQUET, Segment, blocks_of, segment_path, segments
 
 logger = logging.getLogger("auditdeck")
+LATER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""What a disk may refuse for a while."""
 
 
 @dataclass(slots=True)
@@ -35,7 +38,8 @@ class Writer:
 
     `damaged` counts bytes of torn lines that a crash left and that were put aside (`*.torn`).
     What is written is hashed (chain.py), with `key` signed. A segment that is not as its marks say is not written any
-    further: it is closed as the marks have it, for `auditdeck verify` to find.
+    further: it is closed as the marks have it, for `auditdeck verify` to find. Where the disk is full or read-only it
+    begins without a file, and opens one when it can.
     """
 
     def __init__(self, folder: Path, limits: Limits | None = None, key: bytes | None = None) -> None:
@@ -43,29 +47,37 @@ class Writer:
         self.limits = limits or Limits()
         self.damaged = 0
         self.written = 0
+        self.key = key
         self.lock = threading.Lock()
         self.dirty = False
+        self.guard = -1
+        self.current: OpenSegment | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            os.chmod(folder, 0o700)
-            self.guard = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self.guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.begin()
         except BlockingIOError:
             raise StoreError(
                 f"another auditdeck is writing {folder}", "stop it, or give this one its own --data-dir"
             ) from None
         except OSError as error:
-            raise StoreError(f"cannot write the event log in {folder}: {error.strerror}", "see --data-dir") from error
-        try:
-            self.begin(key)
-        except OSError as error:
-            os.close(self.guard)
-            raise StoreError(f"cannot write the event log in {folder}: {error.strerror}", "see the disk") from error
+            if error.errno not in LATER:
+                self.close()
+                text = f"cannot write the event log in {folder}: {error.strerror}"
+                raise StoreError(text, "see --data-dir") from error
 
-    def begin(self, key: bytes | None) -> None:
-        """Goes on where an earlier run ended."""
+    def begin(self) -> None:
+        """Takes the folder and goes on where an earlier run ended. Raises OSError; append then tries it again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.folder, 0o700)
+        if self.guard < 0:
+            guard = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(guard)
+                raise
+            self.guard = guard
         existing = segments(self.folder)
-        self.chain = Chain(self.folder, key)
+        self.chain = Chain(self.folder, self.key)
         # A number is never used twice: what was compacted from a segment that is gone keeps its own.
         parquet = (self.folder.parent / PARQUET).glob("[0-9]*.parquet")
         compacted = [int(path.stem) for path in parquet if path.stem.isdigit()]
@@ -76,7 +88,7 @@ class Writer:
                 is_last = segment.number == last and not segment.compressed
                 resumed = self.take_up(segment, is_last=is_last)
         if not resumed:
-            self.open = OpenSegment(self.folder, last + 1)
+            self.current = OpenSegment(self.folder, last + 1)
         self.chain.begin()
 
     def take_up(self, segment: Segment, *, is_last: bool) -> bool:
@@ -87,7 +99,7 @@ class Writer:
         if marks is None:
             # Written by an earlier version; if there is a chain, its marks were taken away.
             if is_last and (not self.chain.began or not segment.path.stat().st_size):
-                self.open = OpenSegment(self.folder, segment.number)
+                self.current = OpenSegment(self.folder, segment.number)
                 return True
             if self.chain.began:
                 logger.error("segment %d of the event log has no marks: see `auditdeck verify`", segment.number)
@@ -104,7 +116,7 @@ class Writer:
             logger.error("segment %d of the event log was changed: see `auditdeck verify`", segment.number)
             self.chain.close(segment.number, marks[-1].lines, marks[-1].sha256)
         elif is_last:
-            self.open = OpenSegment(self.folder, segment.number)
+            self.current = OpenSegment(self.folder, segment.number)
             return True
         elif not found.bad:
             self.chain.close(segment.number, found.lines, found.sha256)
@@ -138,13 +150,19 @@ class Writer:
                 os.fsync(file.fileno())
 
     @property
+    def open(self) -> OpenSegment:
+        """The open segment, where there is one."""
+        assert self.current is not None
+        return self.current
+
+    @property
     def number(self) -> int:
-        """Of the open segment."""
-        return self.open.number
+        """Of the open segment; 0 if none could be opened yet."""
+        return self.current.number if self.current else 0
 
     @property
     def size(self) -> int:
-        return self.open.size
+        return self.current.size if self.current else 0
 
     def append(self, lines: list[bytes]) -> None:
         """Writes documents, each a line of JSON without its newline: all of them, or none. Raises StoreError."""
@@ -152,6 +170,8 @@ class Writer:
             return
         with self.lock:
             try:
+                if self.current is None:
+                    self.begin()
                 self.open.append(lines)
             except OSError as error:
                 raise StoreError(f"cannot write the event log: {error.strerror}", "see the disk") from error
@@ -164,7 +184,7 @@ class Writer:
         The next one is then opened, in a folder that is made anew if it has to be. Raises StoreError.
         """
         with self.lock:
-            if self.open.is_there:
+            if self.current is None or self.current.is_there:
                 return 0
             gone = self.open.held
             try:
@@ -183,14 +203,17 @@ class Writer:
         except OSError:
             following.remove()
             raise
-        self.open = following
+        self.current = following
         before.close()
         return before.number
 
     @property
     def head(self) -> str:
-        """`SEGMENT:LINES:HASH`: the chain's hash with what is written of the open segment at its end."""
+        """`SEGMENT:LINES:HASH`: the chain's hash with what is written of the open segment at its end; "" if there is
+        none yet."""
         with self.lock:
+            if self.current is None:
+                return ""
             mark = self.open.marks.digest.mark()
             chain = linked(self.chain.head, self.number, mark.lines, mark.sha256)
             return f"{self.number}:{mark.lines}:{chain}"
@@ -198,7 +221,8 @@ class Writer:
     def expire(self, number: int) -> None:
         """Notes in the chain that all segments up to this one are about to be deleted. Raises OSError."""
         with self.lock:
-            self.chain.expire(number)
+            if self.current is not None:
+                self.chain.expire(number)
 
     def sync(self) -> None:
         """fsync of what was written since the last one, and its marks. Raises OSError.
@@ -215,7 +239,7 @@ class Writer:
 
     def due(self) -> bool:
         """Whether the open segment is to be closed."""
-        age = time.monotonic() - self.open.opened
+        age = time.monotonic() - self.current.opened if self.current else 0.0
         return self.size >= self.limits.segment_size or (self.size > 0 and age >= self.limits.segment_age)
 
     def rotate(self) -> int:
@@ -227,9 +251,11 @@ class Writer:
         return closed
 
     def close(self) -> None:
-        self.open.sync(end=True)
-        self.open.close()
-        os.close(self.guard)
+        if self.current is not None:
+            self.current.sync(end=True)
+            self.current.close()
+        if self.guard >= 0:
+            os.close(self.guard)
 
 
 def compress(folder: Path, number: int) -> None:
