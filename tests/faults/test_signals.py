@@ -10,7 +10,7 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,14 @@ from tests.support.collector import COMMAND, Collector, as_user, collector
 pytestmark = pytest.mark.kernel
 
 USER = 64420
+
+
+@pytest.fixture(autouse=True)
+def hangups() -> Iterator[None]:
+    """As a shell or a service manager starts programs, also where these tests run under nohup(1)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -76,8 +84,8 @@ def said(running: Collector, text: str) -> Callable[[], bool]:
 
 def commands(data_dir: Path) -> list[str]:
     lines = [line for path in (data_dir / "events").glob("*.ndjson") for line in path.read_text().splitlines()]
-    found = [json.loads(line).get("process", {}) for line in lines]
-    return [made["command_line"] for made in found if "command_line" in made]
+    found = [made for made in map(json.loads, lines) if made.get("user", {}).get("id") == str(USER)]
+    return [made["process"]["command_line"] for made in found if "command_line" in made.get("process", {})]
 
 
 def test_a_service_reads_rules_filters_and_redaction_again(tmp_path: Path, audit: AuditSocket) -> None:

@@ -185,7 +185,7 @@ def test_alert_rules_are_there_and_off_until_enabled(running: Stack) -> None:
     running.compose(*words, "--disable-alert", "silent-collector")
     wrong = running.compose(*words, "--enable-alert", "nothing", check=False)
     assert wrong.returncode == 1
-    assert "one of first-connection, lost-events, many-connections, silent-collector" in wrong.stderr
+    assert "use first-connection, lost-events, many-connections, silent-collector" in wrong.stderr
 
 
 def test_down_and_up_keeps_everything(running: Stack, away: Outside) -> None:

@@ -83,7 +83,7 @@ class Collector:
             thread.start()
         for output in self.outputs:
             output.start()
-        self.attempts.attempt("report health", lambda: self.health.report("started"))
+        self.attempts.attempt("write the event log", lambda: self.health.report("started"))
 
     def open(self, opened: contextlib.ExitStack) -> None:
         """What belongs to this process alone: event log, audit socket, tracepoint, rules."""
@@ -166,7 +166,7 @@ class Collector:
             Job(LOOK, "close a segment", self.segments.rotate),
             Job(LOOK, "start a compaction", self.segments.compact),
             Job(BOUNDS, "keep the bounds of the event log", self.segments.keep_bounds),
-            Job(LOOK, "report health", self.report_health_when_due),
+            Job(LOOK, "write the event log", self.report_health_when_due),
             Job(TOLD, "write the status", self.write_status),
         ]
 
@@ -296,7 +296,7 @@ class Collector:
         for thread in self.threads:
             thread.join(60)
         self.count()
-        self.attempts.attempt("report health", lambda: self.health.report("stopped"))
+        self.attempts.attempt("write the event log", lambda: self.health.report("stopped"))
         for output in self.outputs:
             output.stop(LAST_SENDING)
         self.segments.close()

@@ -20,6 +20,8 @@ class Sink:
 
     def keep(self, lines: list[bytes]) -> None:
         """Each a line of JSON without its newline."""
+        if not lines:
+            return
         if self.on_line is not None:
             for line in lines:
                 self.on_line(line)
