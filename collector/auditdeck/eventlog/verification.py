@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import re
 from collections.abc import Iterable
@@ -73,11 +74,19 @@ def heads_in(text: str) -> list[Head]:
 def verify(folder: Path, key: bytes | None = None, heads: Iterable[Head] = ()) -> Verification:
     """Also while a collector writes. `heads` are those that were kept elsewhere. Raises OSError."""
     for _ in range(REPEATS):
-        before = chain_lines(folder), segments(folder)
+        before = state(folder)
         found = Verifier(folder, key, heads).verify()
-        if not found.problems or (chain_lines(folder), segments(folder)) == before:
+        if not found.problems or state(folder) == before:
             break
     return found
+
+
+def state(folder: Path) -> object:
+    """Something that changes when the log is written, or segments of it are closed or deleted."""
+    found = segments(folder)
+    with contextlib.suppress(FileNotFoundError):
+        return chain_lines(folder), found, found[-1].path.stat().st_size if found else 0
+    return object()
 
 
 class Verifier:
@@ -226,7 +235,12 @@ class Verifier:
     def compared(self, segment: Segment, marks: list[Mark]) -> Compared | None:
         """None if it cannot be read, which is noted."""
         try:
-            return compare(blocks_of(segment), marks)
+            try:
+                return compare(blocks_of(segment), marks)
+            except FileNotFoundError:
+                # Compressed in this moment.
+                packed = segment.path.with_suffix(".ndjson.gz")
+                return compare(blocks_of(Segment(segment.number, compressed=True, path=packed)), marks)
         except DAMAGED as error:
             self.wrong(f"segment {segment.number} is damaged: {error or type(error).__name__}", segment.number)
             return None
