@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from auditdeck.collector.health import Counters, Health
@@ -22,6 +23,7 @@ from auditdeck.eventlog.chain import EVERY, read_chain
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress
+from auditdeck.query.compaction import compact, parquet_path
 from tests.support.run import auditdeck
 
 LINES = 100
@@ -131,7 +133,7 @@ FILES: dict[str, tuple[Callable[[Path], object], list[int], str]] = {
     "the first is missing": (lambda data: remove(data, 1), [1], "is missing"),
     "truncated": (lambda data: shorten(data, 2), [2], "is damaged"),
     "one bit": (lambda data: flip(data, 2), [2], "is damaged"),
-    "empty": (lambda data: packed(data, 2).write_bytes(b""), [2], "removed"),
+    "empty": (lambda data: packed(data, 2).write_bytes(b""), [2], "the file is empty"),
     "renamed over another": (lambda data: rename(data, 2, 3), [2, 3], "is missing"),
     "copied over another": (lambda data: copy(data, 2, 3), [3], "has the events of segment 2"),
     "duplicated": (lambda data: copy(data, 2, 9), [9], "was added, a copy of segment 2"),
@@ -260,6 +262,37 @@ def test_a_log_that_was_written_anew_does_not_fit_heads_that_left_the_host(tmp_p
     first = gzip.decompress if packed(tmp_path / "a", 1).exists() else bytes
     told = json.loads(first(segment_path(tmp_path / "a" / "events", 1).read_bytes()).splitlines()[-1])
     assert told["auditdeck"]["health"]["chain"] == json.loads(heads)[0]
+
+
+def rewritten(path: Path, select: str) -> None:
+    """As somebody does who keeps what the file says of itself."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{path}')").fetchall()
+        told = ", ".join(f"'{key}': '{value}'" for key, value in rows if key.startswith("auditdeck"))
+        connection.execute(f"CREATE TABLE kept AS SELECT * FROM read_parquet('{path}')")
+        connection.execute(f"COPY ({select}) TO '{path}' (FORMAT parquet, KV_METADATA {{{told}}})")
+
+
+PARQUET: dict[str, tuple[Callable[[Path], object], str]] = {
+    "of another segment": (lambda path: compact(packed(path.parent.parent, 3), path), "was not made from it"),
+    "a row less": (lambda path: rewritten(path, "SELECT * FROM kept LIMIT 99"), "has 99 rows, and the segment 100"),
+    "another value": (lambda path: rewritten(path, "SELECT * REPLACE ('x' AS host) FROM kept"), "has other values"),
+    "empty": (lambda path: path.write_bytes(b""), "cannot be read"),
+    "something else": (lambda path: path.write_bytes(b"PAR1 and more PAR1"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("what", PARQUET)
+def test_parquet_that_disagrees_with_its_segment(data: Path, what: str) -> None:
+    path = parquet_path(data, 2)
+    compact(packed(data, 2), path)
+    assert verify(data)[0] == 0
+    change, text = PARQUET[what]
+    change(path)
+    status, found = verify(data)
+    [problem] = found["problems"]
+    assert (status, problem["segment"]) == (1, 2)
+    assert f"the Parquet file of segment 2 {text}" in problem["text"]
 
 
 def test_it_can_be_checked_by_hand(data: Path) -> None:

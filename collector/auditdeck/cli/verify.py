@@ -12,6 +12,7 @@ from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.verification import Verification, heads_in, verify
+from auditdeck.query.agreement import disagreements
 from auditdeck.report.visible import visible
 
 
@@ -36,6 +37,7 @@ def command(shared: Shared, heads: BinaryIO | None) -> int:
     key = read_key(shared.settings.event_log.sign_key_file)
     try:
         found = verify(folder, key, kept)
+        found.problems += disagreements(shared.data_dir, {problem.segment for problem in found.problems})
     except OSError as error:
         raise StoreError(f"cannot read the event log: {error}", "see its owner and mode") from error
     if shared.json:

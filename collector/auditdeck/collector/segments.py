@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from auditdeck.collector.health import Counters
+from auditdeck.eventlog.chain import read_chain
 from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import EVENTS, PARQUET, segment_path, segments
 from auditdeck.eventlog.writer import Writer, compress
-from auditdeck.query.compaction import parquet_path
+from auditdeck.query.compaction import is_made_from, parquet_path
 from auditdeck.settings.model import EventLog, StoreSettings
 
 logger = logging.getLogger("auditdeck")
@@ -47,13 +48,15 @@ class Segments:
             logger.error("the open segment of the event log was deleted, with %d documents", gone)
 
     def take_left_over(self) -> None:
-        """What an earlier run closed but did not compress or compact."""
+        """What an earlier run closed but did not compress or compact, or whose Parquet is damaged."""
+        hashes = {entry.segment: entry.sha256 for entry in read_chain(self.events)}
         for segment in segments(self.events):
             if segment.number >= self.writer.number:
                 continue
             if segment.compressed:
                 segment_path(self.events, segment.number).unlink(missing_ok=True)
-                if not parquet_path(self.data_dir, segment.number).exists():
+                sha256 = hashes.get(segment.number, "")
+                if not is_made_from(parquet_path(self.data_dir, segment.number), sha256):
                     self.packing.append(segment.number)
             else:
                 self.pack(segment.number)

@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from isal import igzip, isal_zlib
+from auditdeck.eventlog.packed import ISAL_ERROR, OnDamage, pieces
 
-ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, ISAL_ERROR)
 """What reading a compressed segment raises whose bytes have changed."""
 EVENTS, PARQUET = "events", "parquet"
@@ -54,19 +52,22 @@ def segments(folder: Path) -> list[Segment]:
     return [found[number] for number in sorted(found)]
 
 
-def open_segment(segment: Segment) -> BinaryIO:
-    """The documents of a segment as bytes, whether it is compressed or not."""
-    opened: BinaryIO = igzip.open(segment.path, "rb") if segment.compressed else segment.path.open("rb")
-    return opened
+def blocks_of(segment: Segment, on_damage: OnDamage | None = None) -> Iterator[bytes]:
+    """Its documents in blocks that end with a line, but for what is torn at the end.
 
-
-def blocks_of(segment: Segment) -> Iterator[bytes]:
-    """Its bytes, in blocks that end with a line, but for what is torn at the end. Raises what DAMAGED names."""
+    What is damaged in a compressed one is passed over and told; without `on_damage` it raises what DAMAGED names.
+    """
     rest = b""
-    with open_segment(segment) as file:
-        while block := file.read(1 << 20):
-            head, newline, rest = (rest + block).rpartition(b"\n")
-            if newline:
-                yield head + newline
-        if rest:
-            yield rest
+    for _, piece in pieces(segment.path, on_damage) if segment.compressed else plain_pieces(segment.path):
+        head, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline:
+            yield head + newline
+    if rest:
+        yield rest
+
+
+def plain_pieces(path: Path) -> Iterator[tuple[int, bytes]]:
+    """With their offsets, as packed.pieces gives them."""
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            yield file.tell() - len(piece), piece

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from isal import igzip
-
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import Chain, Compared, compare, linked, read_marks
 from auditdeck.eventlog.open_segment import OpenSegment
+from auditdeck.eventlog.packed import member
 from auditdeck.eventlog.segment import DAMAGED, PARQUET, Segment, blocks_of, segment_path, segments
 
 logger = logging.getLogger("auditdeck")
@@ -263,11 +262,12 @@ def compress(folder: Path, number: int) -> None:
     source = segment_path(folder, number)
     target = source.with_name(source.name + ".gz")
     partial = target.with_suffix(".partial")
-    with open(source, "rb") as plain, open(partial, "wb") as raw:
+    with open(partial, "wb") as raw:
         os.chmod(partial, 0o600)
-        with igzip.open(raw, "wb", compresslevel=1) as packed:
-            while block := plain.read(1 << 20):
-                packed.write(block)
+        for block in blocks_of(Segment(number, compressed=False, path=source)):
+            raw.write(member(block))
+        if not raw.tell():
+            raw.write(member(b""))
         raw.flush()
         os.fsync(raw.fileno())
     partial.replace(target)

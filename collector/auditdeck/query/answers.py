@@ -286,7 +286,7 @@ def watched(events: DuckDBPyConnection, question: Question, more: Sequence[Repor
 
 
 def quality(events: DuckDBPyConnection, question: Question) -> dict[str, int]:
-    """What was lost in the window, from the collector's own health documents."""
+    """What was lost in the window, from the collector's own health documents, and what cannot be read any more."""
     values = question.window
     host = ""
     if question.host is not None:
@@ -294,7 +294,9 @@ def quality(events: DuckDBPyConnection, question: Question) -> dict[str, int]:
         values.append(question.host)
     sums = ", ".join(f"coalesce(sum({name}), 0)::BIGINT AS {'kernel_' * (name == 'lost')}{name}" for name in LOSSES)
     [counts] = dicts(events, f"SELECT {sums} FROM events WHERE health AND time >= ? AND time < ? {host}", values)
-    return counts
+    # Lines that cannot be read have no time: they may be of this window.
+    [unread] = dicts(events, "SELECT count(*) AS n FROM events WHERE time IS NULL")
+    return {**counts, "damaged": counts["damaged"] + unread["n"]}
 
 
 def dicts(events: DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[dict[str, Any]]:

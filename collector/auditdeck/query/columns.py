@@ -107,6 +107,8 @@ TYPES = {
     **dict.fromkeys(LOSSES, "BIGINT"), "unwatched": "DOUBLE", "span": "DOUBLE", "collector": "VARCHAR",
 }  # fmt: skip
 EMPTY = "SELECT " + ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in TYPES.items()) + " WHERE false"
+NO_TIME = EMPTY.removesuffix(" WHERE false")
+"""One row for something that is damaged."""
 
 # Parquet of 0.1.0 does not have what connect(2) returned: 'connection' there is success or in progress.
 OLD = f"""* REPLACE (
@@ -120,12 +122,12 @@ OLD = f"""* REPLACE (
 """
 
 
-def from_json(files: list[str], *, open_segment: bool) -> str:
-    """A SELECT over segments. The line that is just being written to an open segment is left for the next time."""
+def from_json(files: list[str]) -> str:
+    """A SELECT over segments. A line that is damaged, or just being written, has no time."""
     columns = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in JSON_COLUMNS.items())
     return (
         f"SELECT {FLAT} FROM read_json({listed(files)}, format = 'newline_delimited', columns = {{{columns}}}, "
-        f"maximum_object_size = 67108864, ignore_errors = {str(open_segment).lower()})"
+        "maximum_object_size = 67108864, ignore_errors = true)"
     )
 
 
@@ -134,11 +136,11 @@ def from_parquet(files: list[str], *, old: bool = False) -> str:
     return f"SELECT {OLD if old else '*'} FROM read_parquet({listed(files)}, union_by_name = true)"
 
 
-def old_parquet(files: list[str]) -> str:
-    """A SELECT of those files that 0.1.0 wrote."""
+def kinds_of_parquet(files: list[str]) -> str:
+    """A SELECT of the files, with whether each has events, and whether 0.1.0 wrote it."""
     return (
-        f"SELECT file_name FROM parquet_schema({listed(files)}) GROUP BY file_name "
-        "HAVING NOT bool_or(name = 'direction')"
+        "SELECT file_name, bool_or(name = 'time') AND bool_or(name = 'kind') AND bool_or(name = 'lost'), "
+        f"NOT bool_or(name = 'direction') FROM parquet_schema({listed(files)}) GROUP BY file_name"
     )
 
 

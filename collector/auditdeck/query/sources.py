@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,16 @@ from auditdeck.audit.assembler import TIMEOUT
 from auditdeck.cli.decode import Reading, documents, open_log
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.errors import StoreError
-from auditdeck.eventlog.segment import EVENTS, open_segment, segments
+from auditdeck.eventlog.packed import OnDamage
+from auditdeck.eventlog.segment import EVENTS, Segment, blocks_of, segments
+from auditdeck.query.line import document
 from auditdeck.query.search import FoundEvent, Query
 from auditdeck.settings.model import Settings
 
+logger = logging.getLogger("auditdeck")
+
 PREFIX = b'{"@timestamp":"'
 STAMP = slice(len(PREFIX), len(PREFIX) + 24)
-BLOCK = 1 << 22
 AUDITD, LOG = Path("/etc/audit/auditd.conf"), "/var/log/audit/audit.log"
 NOT_AUDIT = b'"module":"auditdeck"'
 
@@ -56,20 +60,46 @@ def find(
 
 
 def in_event_log(folder: Path, query: Query) -> Iterator[FoundEvent]:
-    """In the order in which they were written; segments that were closed before `since` are not opened."""
-    for segment in segments(folder):
-        since = query.since.timestamp() if query.since else 0.0
-        if segment.path.stat().st_mtime < since:
+    """In the order in which they were written; segments that were closed before `since` are not opened.
+
+    Damaged lines and places are passed over, counted and told at the end.
+    """
+    damaged = 0
+
+    def on_damage(text: str) -> None:
+        nonlocal damaged
+        damaged += 1
+        logger.warning("segment %d: damaged, a part is passed over: %s", segment.number, text)
+
+    try:
+        for segment in segments(folder):
+            since = query.since.timestamp() if query.since else 0.0
+            for line in lines_of(segment, since, on_damage):
+                in_time = query.in_time(line[STAMP])
+                if line.startswith(PREFIX) and (not in_time or NOT_AUDIT in line):
+                    continue
+                found = document(line)
+                if found is None:
+                    damaged += 1
+                elif in_time and query.matches(event := FoundEvent(found)):
+                    yield event
+    finally:
+        if damaged:
+            logger.warning("%d damaged lines or places of the event log were passed over", damaged)
+
+
+def lines_of(segment: Segment, since: float, on_damage: OnDamage) -> Iterator[bytes]:
+    """Whole lines of a segment, which may be compressed or deleted in this moment."""
+    for path in (segment.path, segment.path.with_suffix(".ndjson.gz")):
+        try:
+            if path.stat().st_mtime < since:
+                return
+            blocks = blocks_of(Segment(segment.number, path.suffix == ".gz", path), on_damage)
+            for block in blocks:
+                yield from block.split(b"\n")[:-1]
+            return
+        except FileNotFoundError:
             continue
-        with open_segment(segment) as file:
-            rest = b""
-            while block := file.read(BLOCK):
-                *lines, rest = (rest + block).split(b"\n")
-                for line in lines:
-                    if query.in_time(line[STAMP]) and NOT_AUDIT not in line:
-                        event = FoundEvent(orjson.loads(line))
-                        if query.matches(event):
-                            yield event
 
 
 def files_of(name: str) -> list[str]:
