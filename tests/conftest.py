@@ -12,7 +12,7 @@ time.tzset()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the kernel's audit runs last, one after the other, after all that is quick."""
-    order = {"unit": 0, "peers": 1, "kernel": 2, "stack": 3}
+    order = {"unit": 0, "browser": 0, "peers": 1, "kernel": 2, "stack": 3}
     items.sort(key=lambda item: next((order[name] for name in order if f"/tests/{name}/" in str(item.path)), 0))
 
 

@@ -33,8 +33,8 @@ def week(until: datetime, days: int = 7, connections: int = 12_000, seed: int = 
     since = until - timedelta(days=days)
     moments = sorted(by_day_and_night(random, since, days, connections))
     hole = since + timedelta(days=2, hours=9), since + timedelta(days=2, hours=11)
-    made = [connection(random, moment) for moment in moments if not hole[0] <= moment < hole[1]]
-    made += [connection(random, until - timedelta(hours=20, seconds=9 * n), ODD) for n in range(40)]
+    made = [connection(moment, random) for moment in moments if not hole[0] <= moment < hole[1]]
+    made += [connection(until - timedelta(hours=20, seconds=9 * n), random, ODD) for n in range(40)]
     made += [health(since + timedelta(minutes=n)) for n in range(1, days * 1440 + 1)
              if not hole[0] < since + timedelta(minutes=n) <= hole[1]]  # fmt: skip
     return sorted(made, key=lambda document: str(document["@timestamp"]))
@@ -54,7 +54,7 @@ def by_day_and_night(random: Random, since: datetime, days: int, count: int) -> 
             yield moment
 
 
-def connection(random: Random, moment: datetime, kind: Any = None) -> dict[str, Any]:
+def connection(moment: datetime, random: Random, kind: Any = None) -> dict[str, Any]:
     _, user, login, program, script, container, address, port = kind or random.choices(
         KINDS, [each[0] for each in KINDS]
     )[0]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
@@ -30,6 +31,8 @@ LOOK = 2.0
 REST = 10.0
 """A page is not drawn again before so many times what its numbers took."""
 PAGES = ("/", "/events")
+LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+"""What <input type="datetime-local"> sends. The form asks for UTC."""
 
 
 def make_app(source: Source, token: str | None, name: str = "localhost") -> Starlette:
@@ -107,6 +110,9 @@ def choose(request: Request) -> Response:
         path = "/"
     if field is not None:
         given[field] = value
+    for end in ("since", "until"):
+        if LOCAL.fullmatch(given.get(end, "")):
+            given[end] += "Z"
     try:
         address = Address.read(given.items())
     except ValueError as error:

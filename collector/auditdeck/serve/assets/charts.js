@@ -179,8 +179,7 @@ function draw(id, options, ready) {
     charts.set(id, chart);
   }
   const made = options(place.clientWidth);
-  // What comes by itself is not played again.
-  chart.setOption(fresh && document.body.dataset.drawn ? { ...made, animation: false } : made, true);
+  chart.setOption({ ...made, animation: !matchMedia("(prefers-reduced-motion: reduce)").matches }, true);
   if (fresh && ready) ready(chart);
 }
 
