@@ -209,6 +209,9 @@ def outputs(shared: Shared) -> Iterator[Finding]:
     for name, counts in collector_state(shared).get("outputs", {}).items():
         if counts.get("error"):
             yield Finding(f"output {name}", WARNING, f"waits: {counts['error']}", "the log keeps what it has to send")
+        elif counts.get("doubled"):
+            found = f"up to {counts['doubled']:,} documents are there twice: the data stream rolled over meanwhile"
+            yield Finding(f"output {name}", WARNING, found, "see docs/architecture.md on what Elasticsearch gets")
         else:
             yield Finding(f"output {name}", GOOD, f"{counts.get('sent', 0):,} documents sent")
     try:

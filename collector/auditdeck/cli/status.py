@@ -23,7 +23,8 @@ EXPLAINED = {
     "failure": FAILURE,
 }
 BAD = {
-    "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "error",
+    "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "doubled",
+    "error",
 }  # fmt: skip
 
 

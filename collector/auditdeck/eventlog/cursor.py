@@ -31,7 +31,7 @@ class Cursor:
 
         What was read is synced before: after a power cut no cursor is ahead of its log.
         """
-        if position == self.position:
+        if position == self.position and more == self.more:
             return
         with contextlib.suppress(FileNotFoundError):
             segment = os.open(segment_path(self.events, position.segment), os.O_RDONLY | os.O_CLOEXEC)
@@ -61,7 +61,8 @@ def read_position(path: Path) -> Position:
 def read_more(path: Path) -> dict[str, int]:
     """What was saved with a position."""
     try:
-        return {name: value for name, value in orjson.loads(path.read_bytes()).items() if isinstance(value, int)}
+        saved = orjson.loads(path.read_bytes()).items()
+        return {name: value for name, value in saved if isinstance(value, int) and name not in Position._fields}
     except (OSError, ValueError, AttributeError):
         return {}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import orjson
 
 from auditdeck.private_file import append
 
-NAME, RESENDING = "dead-letters.ndjson", "dead-letters.resending.ndjson"
+NAME = "dead-letters.ndjson"
 MOST = 64 << 20
 """Bytes that are kept; what comes after is in the event log alone, within its bounds."""
+MANY_KINDS = 100
 
 logger = logging.getLogger("auditdeck")
 
@@ -23,26 +27,42 @@ class DeadLetters:
 
     def __init__(self, data_dir: Path, most: int = MOST) -> None:
         self.path = data_dir / NAME
-        self.resending = data_dir / RESENDING
         self.most = most
-        self.reasons: set[str] = set()
-        self.full = False
+        self.kinds: set[str] = set()
+        self.told = ""
 
     def add(self, line: bytes, error: dict[str, Any]) -> None:
-        """Raises OSError. The first of a kind of error is logged."""
-        kind = str(error.get("type", "error"))
-        if kind not in self.reasons:
-            self.reasons.add(kind)
-            reason = str(error.get("reason", ""))[:300]
-            logger.warning("Elasticsearch refuses a document for good: %s: %s (it is in %s)", kind, reason, self.path)
+        """The first of each kind of error is logged, and that no more can be kept."""
+        kind = str(error["type"])
+        if kind not in self.kinds and len(self.kinds) < MANY_KINDS:
+            self.kinds.add(kind)
+            logger.warning(
+                "Elasticsearch refuses a document for good: %s: %.300s (%s)", kind, error["reason"], self.path
+            )
         letter = orjson.dumps({"error": error, **content(line)}) + b"\n"
-        if self.size() + len(letter) > self.most:
-            if not self.full:
-                self.full = True
-                logger.error("%s is full: what is refused is in the event log alone", self.path)
-            return
-        self.full = False
-        append(self.path, letter)
+        try:
+            with self.locked():
+                trouble = "it is full" if self.size() + len(letter) > self.most else ""
+                if not trouble:
+                    append(self.path, b"\n" + letter if self.is_torn() else letter)
+        except OSError as failed:
+            trouble = failed.strerror or str(failed)
+        if trouble and trouble != self.told:
+            logger.error("%s: %s; what is refused now is in the event log alone", self.path, trouble)
+        self.told = trouble
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Against a collector, or `auditdeck resend`, that writes the file at the same time (flock(2)).
+
+        The folder is locked: the file itself is replaced. Raises OSError.
+        """
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def size(self) -> int:
         """Bytes."""
@@ -51,33 +71,40 @@ class DeadLetters:
         except FileNotFoundError:
             return 0
 
+    def is_torn(self) -> bool:
+        """Whether the file ends within a line, as a full disk leaves it."""
+        if not self.size():
+            return False
+        with open(self.path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+
+    def letters(self) -> Iterator[bytes]:
+        """The lines. Raises OSError."""
+        try:
+            with open(self.path, "rb") as file:
+                yield from filter(None, map(bytes.strip, file))
+        except FileNotFoundError:
+            return
+
     def count(self) -> int:
         """How many are kept. Raises OSError."""
-        return sum(1 for path in (self.path, self.resending) for _ in lines_of(path))
+        return sum(1 for _ in self.letters())
 
-    def take(self) -> list[bytes]:
-        """The lines of the documents that are kept, to be sent again; they stay on the disk until `keep_only`, so that
-        nothing is lost if this ends before. Raises OSError."""
-        if self.path.exists():
-            # What a collector refuses meanwhile goes to a new file.
-            self.move(b"".join(line + b"\n" for path in (self.resending, self.path) for line in lines_of(path)))
-        return [line for letter in lines_of(self.resending) if (line := document_of(letter))]
-
-    def move(self, letters: bytes) -> None:
-        partial = self.resending.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        append(partial, letters)
-        partial.replace(self.resending)
-        self.path.unlink()
-
-    def keep_only(self, refused: list[tuple[bytes, dict[str, Any]]]) -> None:
-        """Of those that were taken, and what is not a document. Raises OSError."""
-        others = [letter + b"\n" for letter in lines_of(self.resending) if not document_of(letter)]
-        if others:
-            append(self.path, b"".join(others))
-        for line, error in refused:
-            self.add(line, error)
-        self.resending.unlink(missing_ok=True)
+    def remove(self, gone: Collection[bytes]) -> None:
+        """Takes lines out; what a collector adds meanwhile stays. Raises OSError."""
+        with self.locked():
+            left = [letter for letter in self.letters() if letter not in gone]
+            if not left:
+                self.path.unlink(missing_ok=True)
+                return
+            before = self.path.stat()
+            partial = self.path.with_suffix(".partial")
+            partial.unlink(missing_ok=True)
+            append(partial, b"\n".join(left) + b"\n")
+            # Root may send again what is a service's own.
+            os.chown(partial, before.st_uid, before.st_gid)
+            partial.replace(self.path)
 
 
 def content(line: bytes) -> dict[str, Any]:
@@ -94,11 +121,3 @@ def document_of(letter: bytes) -> bytes:
     except (ValueError, AttributeError):
         return b""
     return orjson.dumps(document) if isinstance(document, dict) else b""
-
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    try:
-        with open(path, "rb") as file:
-            yield from filter(None, map(bytes.strip, file))
-    except FileNotFoundError:
-        return

@@ -26,7 +26,7 @@ class LineOutput(Output):
                     continue
                 if not self.deliver(self.encoded(lines)):
                     return
-                self.cursor.save(reader.position, self.settled())
+                self.save(reader.position, self.settled())
         finally:
             self.disconnect()
 

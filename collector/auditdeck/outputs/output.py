@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from auditdeck.eventlog.cursor import Cursor
 from auditdeck.eventlog.reader import Position, Reader
@@ -16,19 +18,25 @@ from auditdeck.outputs.formats.encode import Encode
 
 logger = logging.getLogger("auditdeck")
 IDLE = 0.1
+TOLD_AGAIN = 600.0
+"""Seconds until the same cause of a pause is logged again."""
+ENDING = 3.0
+"""Seconds for what is under way when an output is to end."""
 
 
 @dataclass(slots=True)
 class Sent:
     """Since the start: documents acknowledged, those among them that were there already, and those refused for good.
 
-    `shortened` were too long for a datagram. `error` is what keeps the output from going on, "" if nothing does.
+    `shortened` were too long for a datagram, `doubled` (at most so many) are there twice. `error` is what keeps the
+    output from going on, "" if nothing does.
     """
 
     sent: int = 0
     repeated: int = 0
     dead_letters: int = 0
     shortened: int = 0
+    doubled: int = 0
     error: str = ""
 
 
@@ -41,6 +49,8 @@ class Output(ABC):
         self.encode = encode
         self.cursor = Cursor(data_dir, name)
         self.counts = Sent()
+        self.told: dict[str, float] = {}
+        self.said = False
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, name=name, daemon=True)
 
@@ -53,7 +63,7 @@ class Output(ABC):
         while self.behind() and time.monotonic() < deadline and not self.counts.error and self.thread.is_alive():
             time.sleep(0.05)
         self.stopping.set()
-        self.thread.join(10)
+        self.thread.join(ENDING)
 
     def run(self) -> None:
         while not self.stopping.is_set():
@@ -85,11 +95,23 @@ class Output(ABC):
             logger.warning("output %s: not sent, %s: %s: %.120r", self.name, type(error).__name__, error, line)
             return b""
 
-    def trouble(self, error: str) -> None:
-        """Notes what keeps the output from going on, and logs it once."""
-        if error and error != self.counts.error:
+    def save(self, position: Position, more: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Saves the cursor. Where that fails it goes on, and saves the next one: after a crash more is sent again."""
+        try:
+            self.cursor.save(position, more)
+        except OSError as error:
+            self.trouble(f"cannot save how far it came: {error.strerror or error}", "cursor")
+
+    def trouble(self, error: str, cause: str = "") -> None:
+        """Notes what keeps the output from going on, and logs it; the same cause once in ten minutes."""
+        now = time.monotonic()
+        if error and now - self.told.get(cause or error, -TOLD_AGAIN) >= TOLD_AGAIN:
+            self.told = {known: when for known, when in self.told.items() if now - when < TOLD_AGAIN}
+            self.told[cause or error] = now
+            self.said = True
             logger.warning("output %s: %s", self.name, error)
-        elif not error and self.counts.error:
+        elif not error and self.said:
+            self.said = False
             logger.info("output %s: goes on", self.name)
         self.counts.error = error
 
