@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ MAC_POLICY = (1403, 1417)
 ACCOUNTS = {"USER_CHAUTHTOK", "USER_MGMT", "GRP_MGMT", "ADD_USER", "DEL_USER", "ADD_GROUP", "DEL_GROUP", "ROLE_ASSIGN",
             "ROLE_REMOVE"}  # fmt: skip
 AVCS = {"AVC", "USER_AVC"}
-LOGIN_USER = re.compile(r"\b(?:a|login)uid=")
 ABSENT = {"", "?", "(none)"}
 
 failed = outcome("no")
@@ -37,9 +35,9 @@ def first_type(event: FoundEvent) -> list[str]:
 
 def login(event: FoundEvent) -> list[str]:
     """The login user; unset if the event says that there is none, and nothing if it does not say."""
-    known = event.get("user.audit.name") or event.get("user.audit.id")
-    says = event.get("auditd.session") or LOGIN_USER.search(str(event.get("event.original")))
-    return [known or "unset"] if known or says else []
+    if event.is_without_login:
+        return ["unset"]
+    return list(event.users("audit"))[-1:]
 
 
 def account(event: FoundEvent) -> list[str]:

@@ -14,6 +14,7 @@ from auditdeck.errors import did_you_mean
 
 Document = dict[str, Any]
 LINE_TYPE = re.compile(r"^(?:node=\S+ )?type=(\S+) msg=audit\(", re.MULTILINE)
+LOGIN_USER = re.compile(r"\b(?:a|login)uid=")
 ROLES = ("effective", "saved", "filesystem")
 
 
@@ -78,10 +79,21 @@ class FoundEvent:
         for role in roles:
             # Roles that are the real one's are left out of documents.
             found = self.get(f"user.{role}{suffix}" if role else f"user{suffix}", None)
-            if found is None and role in ROLES and self.get("auditd.data.syscall"):
+            if found is None and role in ROLES and self.get("auditd.data.syscall") and not self.is_seccomp:
                 found = self.get(f"user{suffix}", None)
             if isinstance(found, dict):
                 yield from (str(found[name]) for name in ("id", "name") if name in found)
+
+    @property
+    def is_seccomp(self) -> bool:
+        """Whether it is what seccomp says alone, which has only the real user and group."""
+        return bool(self.get("auditd.message_type") == "seccomp")
+
+    @property
+    def is_without_login(self) -> bool:
+        """Whether it says that nobody had logged in; what says nothing of logins does not say that."""
+        says = self.get("auditd.session") or LOGIN_USER.search(str(self.get("event.original")))
+        return bool(says) and not self.get("user.audit", None)
 
     def keys(self) -> Iterator[str]:
         """Of the rule that the event matched, or that it is about; that of an IPC record is none."""
@@ -161,7 +173,7 @@ def message_types(given: str) -> Condition:
 
 def user(value: str, *roles: str) -> Condition:
     if value == "4294967295" and roles == ("audit",):
-        return lambda event: not list(event.users("audit"))
+        return lambda event: event.is_without_login
     return lambda event: value in event.users(*roles)
 
 
