@@ -93,18 +93,20 @@ def read_line(line: bytes) -> tuple[bytes, int, bytes] | None:
     if line.startswith(b"node="):
         node, _, line = line[5:].partition(b" ")
     end = line.find(b" msg=audit(", 5)
-    kind = type_number(line[5:end]) if end > 0 and line.startswith(b"type=") else None
-    return None if kind is None else (node, kind, with_head(line[end + 5 :]))
+    if end < 0 or not line.startswith(b"type="):
+        return None
+    name = line[5:end]
+    kind = TYPE_NUMBERS.get(name) or type_number(name)
+    if kind is None:
+        return None
+    payload = line[end + 5 :]
+    return node, kind, payload if payload.startswith(b"): ", payload.find(b")", 6)) else with_head(payload)
 
 
 def read_any_line(line: bytes) -> tuple[bytes, int, bytes] | None:
     """As `read_line`, also with something before it: the node is then the host that syslog names, unless the record
     has one."""
-    if found := read_line(line):
-        return found
-    if line.startswith(b"{"):
-        return read_journal(line)
-    return read_wrapped(line)
+    return read_line(line) or (read_journal(line) if line.startswith(b"{") else read_wrapped(line))
 
 
 def read_wrapped(line: bytes) -> tuple[bytes, int, bytes] | None:
@@ -138,9 +140,8 @@ def read_journal(line: bytes) -> tuple[bytes, int, bytes] | None:
 
 def with_head(payload: bytes) -> bytes:
     """With `): ` behind the stamp where there is less: `audit(1.000:1):` of an EOE, `audit(1.000:1) config changed`."""
-    match = STAMP.match(payload, 6)
-    end = match.end() if match else 0
-    if payload[end : end + 1] != b")" or payload.startswith(b"): ", end):
+    end = payload.find(b")", 6)
+    if payload.startswith(b"): ", end) or not STAMP.fullmatch(payload, 6, max(end, 6)):
         return payload
     return payload[:end] + b"): " + payload[end + 1 :].removeprefix(b":").lstrip(b" ")
 
