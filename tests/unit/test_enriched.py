@@ -104,6 +104,8 @@ def test_the_default_form_keeps_the_node(tmp_path: Path) -> None:
         "pid=1 uid=0 msg='op=x UID=\"root\" res=success'",
         "pid=1 uid=0 msg='op=x UID=0'",
         'item=0 name="/x/UID=0" nametype=NORMAL',
+        "pid=1 uid=0 msg='op=x \x1dUID=\"root\"'",
+        "pid=1 uid=0 msg='op=x' UID=\"root\" '",
     ],
 )
 def test_what_programs_wrote_is_not_taken_for_names(body: str) -> None:
