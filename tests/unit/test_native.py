@@ -232,9 +232,15 @@ def test_damaged_logs_are_read_the_same(seed: int) -> None:
     lines = (FIXTURES / "audit.log").read_bytes().splitlines(keepends=True)
     for _ in range(40):
         at = chance.randrange(len(lines))
-        match chance.randrange(5):
+        match chance.randrange(7):
             case 0:
                 del lines[at]
+            case 5:
+                lines[at] = lines[at].replace(b"): ", chance.choice([b"):", b") ", b")", b"):\t", b"): : "]))
+            case 6:
+                end = lines[at].find(b")")
+                head = lines[at][: max(end, 0)].replace(lines[at].partition(b" ")[0], b"type=EOE")
+                lines.insert(at + 1, head + chance.choice([b"):\n", b"): \n", b")\n", b"):x\n", b"):", b"):\r\n"]))
             case 1:
                 lines.insert(at, b"node=other " + lines[at])
             case 2:

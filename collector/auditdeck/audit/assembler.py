@@ -163,7 +163,11 @@ class Assembler:
         last = items[-1][0]
         if last == AUDIT_PROCTITLE and self.title_ends:
             return items[-2][0] != AUDIT_PROCTITLE
-        return last == AUDIT_EOE or (last == AUDIT_PROCTITLE and self.log and followed)
+        if self.log:
+            # Merged logs may have an end in the middle.
+            early = AUDIT_EOE in [kind for kind, _ in items[:-1]]
+            return not early and (last == AUDIT_EOE or (last == AUDIT_PROCTITLE and followed))
+        return last == AUDIT_EOE
 
     def add(self, key: bytes, item: Payload, now: float | None, ready: list[Event]) -> None:
         """One record, by itself."""

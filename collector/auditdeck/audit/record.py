@@ -75,8 +75,11 @@ def may_have_names(text: bytes) -> bool:
 
 def without_names(text: bytes) -> tuple[bytes, bytes]:
     """What stands behind the stamp, and auditd's enrichment of it: what follows 0x1d, or where that was lost the names
-    at the end. Text from outside is in quotes or in hex there, and cannot be taken for them; what a program wrote into a
-    message of its own ends with the quote that the kernel puts behind it."""
+    at the end.
+
+    Text from outside is in quotes or in hex there, and cannot be taken for them; what a program wrote into a message of
+    its own ends with the quote that the kernel puts behind it.
+    """
     body, separator, names = text.partition(ENRICHMENT)
     if b"'" in names:
         return text, b""
