@@ -25,7 +25,7 @@ quick, deadline, runs = ext.native(), time.monotonic() + float(sys.argv[2]), 0
 assert quick is not None
 assembler = Assembler()
 def feed(taken):
-    assembler.feed_mixed([item if isinstance(item, bytes) else (item[0], item[2]) for item in taken.items])
+    assembler.feed([item if isinstance(item, bytes) else (item[0], item[2]) for item in taken.items])
 here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 there.setblocking(False)
 while time.monotonic() < deadline:

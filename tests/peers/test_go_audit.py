@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from auditdeck.audit.client import AuditSocket
-from auditdeck.cli.decode import Reading
+from auditdeck.audit.log import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.template import Encoder

@@ -13,7 +13,7 @@ import pytest
 
 from auditdeck.audit import architecture
 from auditdeck.audit.client import AuditSocket
-from auditdeck.cli.decode import Reading
+from auditdeck.audit.log import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.interpret import argument_kinds
 from auditdeck.ecs.lines import interpreted_lines

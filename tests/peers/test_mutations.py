@@ -13,7 +13,7 @@ import pytest
 
 from auditdeck.audit.assembler import Assembler
 from auditdeck.audit.event import Event
-from auditdeck.cli.decode import Reading
+from auditdeck.audit.log import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.lines import interpreted_lines

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from auditdeck.audit.log import Reading
 from auditdeck.audit.record import read_any_line, type_name
-from auditdeck.cli.decode import Reading
 from auditdeck.ecs.template import Encoder
 from tests.support.arriving import CONFIG, FORMS, STAMP, Form
 from tests.support.run import auditdeck

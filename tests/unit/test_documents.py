@@ -15,10 +15,10 @@ import orjson
 import pytest
 
 from auditdeck.audit.event import Event
+from auditdeck.audit.log import Reading
 from auditdeck.audit.tables.record_types import RECORD_TYPES
 from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.cache import Cache
-from auditdeck.cli.decode import Reading
 from auditdeck.context.addresses import OwnAddresses
 from auditdeck.context.containers import Cgroup, Containers
 from auditdeck.context.executions import Executions

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from auditdeck.audit.log import Reading
 from auditdeck.audit.record import without_names
-from auditdeck.cli.decode import Reading
 from auditdeck.ecs.template import Encoder
 from tests.support.run import auditdeck
 from tests.unit.test_documents import context, plainly

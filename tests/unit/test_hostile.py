@@ -9,7 +9,7 @@ import pytest
 
 from auditdeck.audit.event import Event
 from auditdeck.audit.fields import raw_fields
-from auditdeck.cli.decode import Reading
+from auditdeck.audit.log import Reading
 from auditdeck.context.users import Users
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.document import document

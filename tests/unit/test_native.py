@@ -15,8 +15,8 @@ from auditdeck.audit.assembler import Assembler
 from auditdeck.audit.capture import Slots
 from auditdeck.audit.event import Event, Packed
 from auditdeck.audit.ext import LIBRARY, Native, native
+from auditdeck.audit.log import Reading
 from auditdeck.audit.record import Payload
-from auditdeck.cli.decode import Reading
 from auditdeck.libc import libc
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -130,7 +130,7 @@ def test_received_the_same(compiled: Native, seed: int, title_ends: bool) -> Non
                     taken = compiled.receive(ours.fileno(), title_ends=title_ends)
                     assert (taken.records, taken.failed, taken.more) == (len(batch), 0, False)
                     mixed = [item if isinstance(item, bytes) else (item[0], item[2]) for item in taken.items]
-                    found += quick.feed_mixed(mixed, 1.0)
+                    found += quick.feed(mixed, 1.0)
                 else:
                     count = libc.recvmmsg(ours.fileno(), slots.messages, 64, socket.MSG_DONTWAIT, None)
                     received = slots.take(count)
@@ -166,7 +166,7 @@ def test_more_shapes_than_are_remembered(compiled: Native) -> None:
             (entry,) = compiled.receive(ours.fileno(), title_ends=True).items
             assert isinstance(entry, bytes)
             sizes[shapes[number] in entry] = sizes.get(shapes[number] in entry, 0) + 1
-            found += quick.feed_mixed([entry], 1.0)
+            found += quick.feed([entry], 1.0)
             expected += plain.feed(batch, 1.0)
     assert [event.text for event in found] == [event.text for event in expected]
     assert content(found) == content(expected)
@@ -200,7 +200,7 @@ def test_shapes_of_one_hash_are_told_apart(compiled: Native) -> None:
             for kind, body in ((SYSCALL, text), (PROCTITLE, b"t=6")):
                 payload = b"audit(1700000000.000:%d): " % serial + body
                 theirs.send(HEADER.pack(len(payload), kind, 0, 0, 0) + payload)
-        found = quick.feed_mixed(compiled.receive(ours.fileno(), title_ends=True).items)
+        found = quick.feed(compiled.receive(ours.fileno(), title_ends=True).items)
     assert [event.text for event in found] == [b"1300 %b\n1327 t=6" % text for text in texts * 2]
     assert len(quick.shapes) == 2
 

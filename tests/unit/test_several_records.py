@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditdeck.audit.event import Event
-from auditdeck.cli.decode import Reading
+from auditdeck.audit.log import Reading
 from auditdeck.ecs.template import Encoder
 from tests.unit.test_documents import context, plainly
 

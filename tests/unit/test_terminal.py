@@ -25,7 +25,7 @@ from auditdeck.report.live import Summary
 from auditdeck.report.sentences import size
 from auditdeck.report.table import shorten
 from auditdeck.report.terminal import show
-from auditdeck.report.visible import VisibleFormatter, visible, visible_json
+from auditdeck.visible import VisibleFormatter, visible, visible_json
 from tests.support.run import auditdeck
 from tests.unit.test_report import WINDOW, connection, store
 

@@ -81,8 +81,8 @@ class Assembler:
         """Whether something waits for more, so that `flush` may have something to do."""
         return bool(self.waiting) or (self.gaps is not None and bool(self.gaps.missing))
 
-    def feed(self, batch: list[Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
-        """A batch of one node; payloads that are no records are left in `damaged`."""
+    def feed_records(self, batch: list[Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
+        """A batch of records of one node."""
         ready: list[Event] = []
         place, count = 0, len(batch)
         while place < count:
@@ -122,10 +122,11 @@ class Assembler:
             self.mark(now)
         return ready
 
-    def feed_mixed(self, batch: Sequence[bytes | Payload], now: float | None = None) -> list[Event]:
-        """A batch whose whole events were put together already, by `native`; the rest are records as in `feed`.
+    def feed(self, batch: Sequence[bytes | Payload], now: float | None = None, node: bytes = b"") -> list[Event]:
+        """A batch as `Capture.records` returns it: records, (type, payload), and whole events of the compiled part.
 
-        All batches of one `Native` in their order: it sends a shape once, then its number.
+        All batches of one Capture in their order. `now` in seconds, by default the clock's; `node` is the host that a
+        log names. Payloads that are not records are left in `damaged`.
         """
         ready: list[Event] = []
         rest: list[Payload] = []
@@ -135,7 +136,7 @@ class Assembler:
                 rest.append(entry)
                 continue
             if rest:
-                ready += self.feed(rest, now)
+                ready += self.feed_records(rest, now, node)
                 rest = []
             parts = entry.split(b"\x1f")
             if len(parts) == NEW_SHAPE:
@@ -145,7 +146,7 @@ class Assembler:
             event = Packed(moment, serial, arguments, ids, self.shapes[known])
             if self.waiting and event.stamp in self.waiting:
                 # Begun in an earlier batch.
-                ready += self.feed(event.items, now)
+                ready += self.feed_records(event.items, now)
                 continue
             number = int(serial)
             if gaps is not None and number == gaps.next:
@@ -156,7 +157,7 @@ class Assembler:
                 self.end_last(ready)
             self.counts.events += 1
             ready.append(event)
-        return ready + self.feed(rest, now) if rest else ready
+        return ready + self.feed_records(rest, now, node) if rest else ready
 
     def is_whole(self, items: list[Payload], followed: bool) -> bool:
         """What ends a system call is there, once."""

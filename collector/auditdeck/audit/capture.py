@@ -10,9 +10,12 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterator
 
 from auditdeck.audit import messages as m
+from auditdeck.audit.assembler import Assembler
 from auditdeck.audit.client import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
+from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Native, native
 from auditdeck.audit.record import Payload
 from auditdeck.errors import KernelError
@@ -117,6 +120,20 @@ class Capture:
         """Ends being the audit daemon; the kernel accepts that only from the daemon itself."""
         with contextlib.suppress(OSError):
             self.socket.send(status_message({"pid": 0}, 2))
+
+    def events(self, seconds: float | None = None) -> Iterator[Event]:
+        """The events of the kernel as they become complete, for so many seconds, or until `close`.
+
+        Counts of what was lost are in `overruns`, and in those of an `Assembler` for who feeds one itself. Raises
+        KernelError.
+        """
+        assembler = Assembler(title_ends=self.title_ends)
+        end = None if seconds is None else time.monotonic() + seconds
+        while self.socket.fileno() >= 0 and (end is None or time.monotonic() < end):
+            batch = self.records(0.25 if end is None else min(0.25, max(0.0, end - time.monotonic())))
+            yield from assembler.feed(batch)
+            yield from assembler.flush()
+        yield from assembler.close()
 
     def records(self, timeout: float) -> list[bytes | Payload]:
         """What has arrived, as (record type, payload), and whole events as `native` gives them; [] after `timeout`

@@ -72,7 +72,9 @@ class Event:
         return b"".join((shape[:items], self.arguments, shape[items:after], self.ids, shape[after:]))
 
     def split(self) -> bytes:
-        """The shape."""
+        """The shape; b"" if there is no text."""
+        if self.shape is not None:
+            return self.shape
         start = len(self.moment) + len(self.serial) + 10
         lines = [b"%d %s" % (kind, payload[start:].rstrip(ENDS)) for kind, payload in self.listed or ()]
         text = b"\n".join(lines)

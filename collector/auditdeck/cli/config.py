@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from auditdeck.cli.options import Common, common, go_audit_option, print_json
-from auditdeck.report.visible import visible
 from auditdeck.settings.model import Model, Settings, leaves
 from auditdeck.settings.read import first_problem, load
+from auditdeck.visible import visible
 
 WIDEST = 80
 """A line that is longer does not move what stands beside the others."""

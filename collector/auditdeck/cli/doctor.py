@@ -19,7 +19,7 @@ from auditdeck.cli.status import collector_state
 from auditdeck.errors import KernelError, TracepointError
 from auditdeck.outputs.dead_letters import DeadLetters
 from auditdeck.report.console import make_console
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 GOOD, WARNING, BAD = "ok", "warning", "error"
 MARKS = {GOOD: ("✔", "green"), WARNING: ("!", "yellow"), BAD: ("✘", "red")}

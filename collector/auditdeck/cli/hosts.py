@@ -31,7 +31,7 @@ def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
     from rich.text import Text
 
     from auditdeck.report.console import make_console
-    from auditdeck.report.visible import visible
+    from auditdeck.visible import visible
 
     table = Table(box=None, pad_edge=False)
     for name in ("host", "state", "last report", "version", "events an hour", "lost in 24 h", "watched of 24 h"):

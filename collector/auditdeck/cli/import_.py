@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from auditdeck.cli.decode import Reading, document_batches, open_log, report_damage
+from auditdeck.audit.log import Reading, open_log
+from auditdeck.cli.decode import report_damage
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.ecs.context import offline_context
+from auditdeck.ecs.log import document_batches
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS, segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress

@@ -9,7 +9,7 @@ import click
 
 from auditdeck import __version__
 from auditdeck.errors import AuditdeckError
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 COMMANDS = {
     "run": "collect from this host's kernel",

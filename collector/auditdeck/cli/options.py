@@ -13,9 +13,9 @@ from typing import Any
 import click
 import orjson
 
-from auditdeck.report.visible import VisibleFormatter, visible_json
 from auditdeck.settings.model import Settings
 from auditdeck.settings.read import read_settings
+from auditdeck.visible import VisibleFormatter, visible_json
 
 
 @dataclass(frozen=True, slots=True)

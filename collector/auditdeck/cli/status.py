@@ -14,7 +14,7 @@ from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import KernelError
 from auditdeck.eventlog.status import FRESH, STATUS, read_status
 from auditdeck.report.console import make_console
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 ENABLED = {0: "off", 1: "on", 2: "on, locked until the next boot"}
 FAILURE = {0: "silent", 1: "printk", 2: "panic"}

@@ -13,7 +13,7 @@ from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.verification import Verification, heads_in, verify
 from auditdeck.query.agreement import disagreements
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 
 @click.command("verify")

@@ -92,7 +92,7 @@ class Decoder:
             kept = [item for item in batch if isinstance(item, bytes) or self.types.has(item[0])]
             self.counters.filtered += len(batch) - len(kept)
             batch = kept
-        ready = self.assembler.feed_mixed(batch)
+        ready = self.assembler.feed(batch)
         if self.assembler.damaged:
             self.keep_damaged(self.assembler.damaged)
             self.assembler.damaged.clear()

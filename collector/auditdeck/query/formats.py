@@ -17,7 +17,7 @@ from auditdeck.ecs.lines import interpreted_lines
 from auditdeck.errors import AuditdeckError
 from auditdeck.query.event_kind import event_kind, subject_kind
 from auditdeck.query.search import FoundEvent
-from auditdeck.report.visible import visible_json
+from auditdeck.visible import visible_json
 
 ESCAPES = {"raw": "", "tty": "", "shell": "\"'`$\\!()| ", "shell_quote": "\"'`$\\!()| ;#&*?[]<>{}"}
 """What gets a backslash besides control characters, by mode of ausearch's --escape; in `raw` nothing does."""

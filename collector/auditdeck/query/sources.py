@@ -12,8 +12,9 @@ from pathlib import Path
 import orjson
 
 from auditdeck.audit.assembler import TIMEOUT
-from auditdeck.cli.decode import Reading, documents, open_log
+from auditdeck.audit.log import Reading, open_log
 from auditdeck.ecs.context import Context, offline_context
+from auditdeck.ecs.log import documents
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.packed import OnDamage
 from auditdeck.eventlog.segment import EVENTS, Segment, blocks_of, segments

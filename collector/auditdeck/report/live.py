@@ -19,7 +19,7 @@ from auditdeck.query.columns import ESTABLISHED, FAILED, UNRESOLVED
 from auditdeck.report.console import make_console
 from auditdeck.report.sentences import counted, percent, size
 from auditdeck.report.table import Column, make_table
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 TOP = 8
 KEPT = 4096

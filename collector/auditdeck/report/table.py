@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 GAP = 2
 LEAST_TEXT = 8

@@ -12,7 +12,7 @@ from auditdeck.query.times import window
 from auditdeck.report.console import make_console
 from auditdeck.report.sentences import NONE, counted, coverage, losses, moved, not_counted, percent, size
 from auditdeck.report.table import Column, draw
-from auditdeck.report.visible import visible
+from auditdeck.visible import visible
 
 TOP = 10
 TOP_BY = 50

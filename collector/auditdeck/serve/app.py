@@ -19,12 +19,12 @@ from starlette.staticfiles import StaticFiles
 
 from auditdeck.errors import AuditdeckError
 from auditdeck.query.behind import PAGE
-from auditdeck.report.visible import visible
 from auditdeck.serve.access import Access
 from auditdeck.serve.address import Address
 from auditdeck.serve.pages import ASSETS, render
 from auditdeck.serve.source import Source
 from auditdeck.serve.view import View
+from auditdeck.visible import visible
 
 LOOK = 2.0
 """Seconds between two looks at the store."""

@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from auditdeck import __version__
 from auditdeck.report.sentences import percent, size
-from auditdeck.report.visible import visible
 from auditdeck.serve.address import FILTERS, SPANS
+from auditdeck.visible import visible
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"

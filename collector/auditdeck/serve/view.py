@@ -9,8 +9,8 @@ from typing import Any
 from auditdeck.query.answers import Question
 from auditdeck.query.columns import FAILED, UNRESOLVED
 from auditdeck.report.sentences import NONE, counted, coverage, hours, losses
-from auditdeck.report.visible import visible
 from auditdeck.serve.address import Address
+from auditdeck.visible import visible
 
 RING = 6
 """Slices with a colour of their own."""
