@@ -150,20 +150,32 @@ def answer(
 
 
 def count(events: DuckDBPyConnection, question: Question, by: str | None = None) -> None:
-    """Makes the tables `counted`, `reached` and `timeline`: what is asked for, by whom, where to and when."""
+    """Makes the views `counted`, `reached` and `timeline`: what is asked for, by whom, where to and when.
+
+    The events are read once for all three.
+    """
     conditions, values = question.conditions
     whose = dict.fromkeys((*ALWAYS, *(BY[by].columns if by is not None and BY[by].table == "counted" else ())))
-    step = step_of(question)
-    for table, keys, more in (
-        ("counted", ", ".join(KEYS.get(name, f'"{name}"') for name in whose), ", bool_or(deleted) AS deleted"),
-        ("reached", "ip, port", ""),
-        ("timeline", f"time::DATE AS day, epoch_us(time) // {step * 1_000_000} AS bucket", ""),
-    ):
+    keys = {"counted": [f'"{name}"' for name in whose], "reached": ["ip", "port"], "timeline": ["day", "bucket"]}
+    shown = ", ".join(KEYS.get(name, f'"{name}"') for name in whose)
+    columns = ", ".join(name for names in keys.values() for name in names)
+    sets = ", ".join(f"({', '.join(names)}, kind)" for names in keys.values())
+    events.execute(
+        f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT {columns}, kind,
+        grouping({", ".join(names[0] for names in keys.values())}) AS missing, count(*) AS n,
+        sum(sent) AS sent, sum(received) AS received, bool_or(deleted) AS deleted
+        FROM (SELECT {shown}, ip, port, time::DATE AS day, epoch_us(time) // {step_of(question) * 1_000_000} AS bucket,
+            kind, sent, received, deleted
+            FROM events WHERE time >= ? AND time < ? AND {conditions} AND {WANTED})
+        GROUP BY GROUPING SETS ({sets})""",
+        [*question.window, *values],
+    )
+    for place, (view, names) in enumerate(keys.items()):
+        # grouping() has a bit for each of its columns, the first one highest; it is 0 where the column is a key.
+        missing = 0b111 & ~(0b100 >> place)
         events.execute(
-            f"""CREATE OR REPLACE TEMP TABLE {table} AS SELECT {keys}, kind, count(*) AS n,
-            sum(sent) AS sent, sum(received) AS received {more}
-            FROM events WHERE time >= ? AND time < ? AND {conditions} AND {WANTED} GROUP BY ALL""",
-            [*question.window, *values],
+            f"""CREATE OR REPLACE TEMP VIEW {view} AS SELECT {", ".join(names)}, kind, n, sent, received, deleted
+            FROM grouped WHERE missing = {missing}"""
         )
 
 
