@@ -73,7 +73,20 @@ COUNTS = {
 SEARCHES = [
     *["-ui 0", "-ui 1000", "-ui 4242", "-ul 1000", "-ul -1", "-ul 500", "-ua 0", "-ua 1000", "-ue 0", "-gi 0", "-ga 0"],
     *["-ge 0", "-hn 192.0.2.9", "-hn h.example", "-hn 8.8.8.8", "-tm ssh", "-tm cron", "-tm pts", "-x sshd", "-c x"],
-    *["-sv yes", "-sv no", "-p 7", "-p 9", "-pp 1", "--session 3", "--session 10", "--session -1", "-k k", "-f /etc/x"],
+    *[
+        "-sv yes",
+        "-sv no",
+        "-p 7",
+        "-p 9",
+        "-pp 1",
+        "--session 3",
+        "--session 10",
+        "--session -1",
+        "-k k",
+        "-f /etc/x",
+        "-f shadow",
+        "-f /etc/./shadow",
+    ],
     *["-m SYSCALL", "-m AVC", "-m LOGIN", "-m PATH", "-m USER_LOGIN", "-m 1300", "-sc connect", "-sc open", "-e 0"],
     *["-a 42", "-n web1", "-su sshd_t", "-o e:f", "-se a:b", "-m ALL", "-x /usr/sbin/sshd -w"],
 ]

@@ -188,6 +188,13 @@ FORMS = [
           f'type=PATH msg={STAMP}: item=0 name="/x" inode=1 dev="00:2f" mode=0100644 ouid=0 ogid=0 rdev="00:00" '
           'nametype="NORMAL"'),
          {"auditd.data.seperms": "read", "process.working_directory": "/var/spool", "auditd.paths.0.dev": "00:2f"}),
+    Form("names of files", "audit-userspace, src/ausearch-parse.c: common_path_parser, parse_avc",
+         (call(2, "a0=5 a1=0 a2=0 a3=0").replace("success=yes exit=0", "success=no exit=-13"),
+          f'type=AVC msg={STAMP}: ' + AVC.replace("permissive=1", "permissive=0").replace('comm="x"', 'comm="x" name="shadow"'),
+          f'type=CWD msg={STAMP}: cwd="/etc"',
+          f'type=PATH msg={STAMP}: item=0 name="./shadow" inode=1 dev=fe:00 mode=0100644 ouid=0 ogid=0 rdev=00:00 '
+          "nametype=NORMAL"),
+         {"auditd.data.name": "shadow", "file.path": "/etc/shadow"}),
     Form("keystrokes", "pam_tty_audit(8)",
          (f'type=TTY msg={STAMP}: tty pid=5 uid=0 auid=1000 ses=3 major=136 minor=0 comm="sh" data=6C73206022740D1B5B417F',),
          {"auditd.data.data": "ls `\"t\r\x1b[A\x7f"}),

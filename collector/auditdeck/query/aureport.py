@@ -69,8 +69,7 @@ def terminals(event: FoundEvent) -> list[str]:
 
 
 def files(event: FoundEvent) -> list[str]:
-    named = [path["name"] for path in event.get("auditd.paths", []) if "name" in path]
-    return named + event.values("auditd.data.path")
+    return list(event.files())
 
 
 def value_at(path: str) -> Callable[[FoundEvent], list[str]]:

@@ -103,9 +103,18 @@ class FoundEvent:
         about = [key for value in self.values("auditd.data.key") for key in value.split("\x01")]
         yield from dict.fromkeys([*self.get("tags", []), *filter(None, about)])
 
+    def files(self) -> Iterator[str]:
+        """As ausearch has them: names that begin with a dot behind the working directory, and what a denial names."""
+        cwd = self.get("process.working_directory")
+        for name in self.values("auditd.paths.name"):
+            yield f"{cwd}/{name}" if cwd and name.startswith(("./", "..")) else name
+        yield from self.values("auditd.data.path")
+        if "AVC" in self.types:
+            yield from self.values("auditd.data.name")
+
     def names(self) -> Iterator[str]:
         """Of files and unix sockets."""
-        yield from (path["name"] for path in self.get("auditd.paths", []) if "name" in path)
+        yield from self.files()
         for path in ("file.path", "auditd.data.path", "process.working_directory"):
             yield from self.values(path)
 
