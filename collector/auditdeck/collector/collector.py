@@ -37,7 +37,7 @@ from auditdeck.eventlog.last import last_serial
 from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.status import STATUS, write_status
 from auditdeck.eventlog.writer import Limits, Writer
-from auditdeck.outputs.outputs import open_outputs
+from auditdeck.outputs.outputs import open_outputs, stop_outputs
 from auditdeck.settings.model import Settings
 
 LOOK, WATCH, TOLD, BOUNDS = 1.0, 2.0, 5.0, 10.0
@@ -297,8 +297,7 @@ class Collector:
             thread.join(60)
         self.count()
         self.attempts.attempt("write the event log", lambda: self.health.report("stopped"))
-        for output in self.outputs:
-            output.stop(LAST_SENDING)
+        stop_outputs(self.outputs, LAST_SENDING)
         self.segments.close()
         self.attempts.attempt("close the event log", self.writer.close)
         self.attempts.attempt("write the status", self.write_status)

@@ -29,6 +29,7 @@ class GelfOutput(LineOutput):
         self.wire = Wire(settings.network, settings.address)
         self.form = encode
         super().__init__("gelf", data_dir, self.message)
+        self.target = str(self.wire)
 
     def message(self, line: bytes) -> bytes:
         body = self.form(line)
@@ -46,13 +47,12 @@ class GelfOutput(LineOutput):
         return orjson.dumps(made)
 
     def send(self, lines: list[bytes]) -> None:
-        self.wire.look()
+        if self.wire.is_stream:
+            self.deliver_frames(self.wire, lines, [line + b"\0" for line in lines])
+            return
         while lines:
-            if self.wire.is_stream:
-                self.wire.send(lines[0] + b"\0")
-            else:
-                for part in self.datagrams(lines[0]):
-                    self.wire.send(part)
+            for part in self.datagrams(lines[0]):
+                self.wire.send(part)
             del lines[0]
 
     def datagrams(self, message: bytes) -> list[bytes]:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 
 from auditdeck.eventlog.reader import Reader
 from auditdeck.outputs.output import IDLE, Output
+from auditdeck.outputs.wire import Wire
 
 LONGEST_PAUSE = 30.0
 
@@ -16,6 +17,8 @@ logger = logging.getLogger("auditdeck")
 
 class LineOutput(Output):
     """Subclasses deliver lines, or raise OSError when they cannot; what was delivered before that is not repeated."""
+
+    target = "standard output"
 
     def follow(self, reader: Reader) -> None:
         try:
@@ -40,7 +43,8 @@ class LineOutput(Output):
             except OSError as error:
                 self.counts.sent += before - len(lines)
                 self.disconnect()
-                self.trouble(f"{error.strerror or error}")
+                why = error.strerror or str(error)
+                self.trouble(f"cannot write to {self.target}: {why}", why)
                 if self.stopping.wait(pause * random.uniform(0.5, 1.5)):
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -57,6 +61,13 @@ class LineOutput(Output):
         elif form < 0:
             self.counts.dead_letters += 1
             logger.warning("output %s: a message is too long to be sent; it is in the event log alone", self.name)
+
+    def deliver_frames(self, wire: Wire, lines: list[bytes], frames: list[bytes]) -> None:
+        """Lines by stream, each in its frame. Raises OSError, with those removed that were delivered."""
+        try:
+            wire.deliver(frames)
+        finally:
+            del lines[: len(lines) - len(frames)]
 
     @abstractmethod
     def send(self, lines: list[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from auditdeck.context.users import Users
@@ -40,3 +41,12 @@ def open_outputs(settings: Settings, users: Users) -> list[Output]:
 
         found.append(GelfOutput(outputs.gelf, data_dir, encode(outputs.gelf.form)))
     return found
+
+
+def stop_outputs(outputs: list[Output], patience: float) -> None:
+    """All at the same time, so that one that hangs takes no time from the others; see `Output.stop`."""
+    threads = [threading.Thread(target=output.stop, args=(patience,)) for output in outputs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

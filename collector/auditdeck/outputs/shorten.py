@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
 
-LIMITS = ((4096, 256), (1024, 128), (256, 32), (64, 4))
-"""Characters of a text and entries of a list that are kept, from one attempt to the next."""
+LIMITS = ((4096, 256), (1024, 128), (256, 32), (64, 4), (64, 1))
+"""Characters of a text and entries of a list that are kept, from one attempt to the next; of an object eight times as
+many members."""
 
 
 def shortened(message: bytes) -> Iterator[bytes]:
@@ -32,10 +34,11 @@ def shortened(message: bytes) -> Iterator[bytes]:
 
 def cut(value: Any, text: int, entries: int) -> Any:
     if isinstance(value, dict):
-        return {name: cut(inner, text, entries) for name, inner in value.items()}
+        kept = {name: cut(inner, text, entries) for name, inner in islice(value.items(), entries * 8)}
+        return kept | {"shortened": f"{len(value) - len(kept)} members left out"} if len(value) > len(kept) else kept
     if isinstance(value, list):
-        kept = [cut(inner, text, entries) for inner in value[:entries]]
-        return [*kept, f"[{len(value) - entries} entries left out]"] if len(value) > entries else kept
+        first = [cut(inner, text, entries) for inner in value[:entries]]
+        return [*first, f"[{len(value) - entries} entries left out]"] if len(value) > entries else first
     if isinstance(value, str) and len(value) > text:
         return f"{value[:text]} [{len(value) - text} characters left out]"
     return value

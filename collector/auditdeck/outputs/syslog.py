@@ -12,8 +12,6 @@ from auditdeck.outputs.lines import LineOutput
 from auditdeck.outputs.wire import Wire
 from auditdeck.settings.model import SyslogSettings
 
-PREFIX = b'{"@timestamp":"'
-
 
 class SyslogOutput(LineOutput):
     """One message a document, with the document's own time and host in the header."""
@@ -24,6 +22,7 @@ class SyslogOutput(LineOutput):
         self.tag = settings.tag
         self.form = encode
         super().__init__("syslog", data_dir, self.message)
+        self.target = str(self.wire)
 
     def message(self, line: bytes) -> bytes:
         body = self.form(line)
@@ -35,13 +34,11 @@ class SyslogOutput(LineOutput):
         return header.encode() + body
 
     def send(self, lines: list[bytes]) -> None:
-        self.wire.look()
+        if self.wire.is_stream:
+            self.deliver_frames(self.wire, lines, [f"{len(line)} ".encode() + line for line in lines])
+            return
         while lines:
-            data = lines[0]
-            if self.wire.is_stream:
-                self.wire.send(f"{len(data)} ".encode() + data)
-            else:
-                self.count_form(self.wire.send_datagram(data))
+            self.count_form(self.wire.send_datagram(lines[0]))
             del lines[0]
 
     def disconnect(self) -> None:
