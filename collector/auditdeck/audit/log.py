@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -12,10 +11,9 @@ from typing import BinaryIO
 from auditdeck.audit.assembler import TIMEOUT, Assembler, Counts
 from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Left, native
+from auditdeck.audit.log_file import Blocks, open_log
 from auditdeck.audit.record import STAMP, Payload, is_foreign, milliseconds, read_any_line
-from auditdeck.errors import AuditdeckError
 
-BATCH = 1 << 20
 NODES, IN_FLIGHT = 1024, 512
 """Nodes of one log, and events of a node, that are put together at a time."""
 
@@ -40,7 +38,12 @@ class Reading:
 
     def batches(self, lines: BinaryIO, *, compiled: bool = True) -> Iterator[list[Event]]:
         number, quick = 0, native() if compiled else None
-        while block := lines.read(BATCH) + lines.readline():
+        blocks = Blocks(lines)
+        for block, too_long in blocks:
+            if too_long:
+                self.damage(block, number + 1)
+                number += 1
+                continue
             at = 0
             while at < len(block):
                 end, taken = quick.read_log(block, at) if quick else (at, None)
@@ -54,6 +57,9 @@ class Reading:
                     yield self.plain(list(enumerate(rest, number + 1)))
                     number += len(rest)
                 at = end
+        if blocks.cut:
+            self.damaged += 1
+            self.first.append(f"{self.name}: it cannot be read any further: {blocks.cut}")
         yield [
             event
             for assembler in self.assemblers.values()
@@ -134,20 +140,6 @@ class Reading:
             shown = line[:60].decode("utf-8", "backslashreplace").rstrip()
             where = f"{self.name}:{number}" if number else self.name
             self.first.append(f"{where}: this is not an audit record: {shown!r}")
-
-
-def open_log(name: str) -> BinaryIO:
-    if name == "-":
-        return sys.stdin.buffer
-    try:
-        if name.endswith(".gz"):
-            from isal import igzip
-
-            stream: BinaryIO = igzip.open(name, "rb")
-            return stream
-        return open(name, "rb")
-    except OSError as error:
-        raise AuditdeckError(f"cannot read {name}: {error.strerror}") from error
 
 
 def read_log(path: str | PathLike[str]) -> Iterator[Event]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from auditdeck.audit.log import Reading, open_log
+from auditdeck.audit.log import Reading
+from auditdeck.audit.log_file import open_log
 from auditdeck.cli.options import Shared, shared
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.log import document_batches

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from auditdeck.errors import StoreError
-from auditdeck.eventlog.chain import Chain, Compared, compare, linked, read_marks
+from auditdeck.eventlog.chain import Chain, Compared, compare, linked, marks_path, read_marks
 from auditdeck.eventlog.open_segment import OpenSegment
-from auditdeck.eventlog.packed import member
+from auditdeck.eventlog.packed import member, pieces
 from auditdeck.eventlog.segment import DAMAGED, PARQUET, Segment, blocks_of, segment_path, segments
 
 logger = logging.getLogger("auditdeck")
@@ -205,6 +205,23 @@ class Writer:
         self.current = following
         before.close()
         return before.number
+
+    def adopt(self, source: Path) -> int:
+        """Takes a compressed segment from elsewhere, with its marks, in the place of the open one, which is empty.
+
+        Its number. At any moment it is in one of the two places, and verifies. Raises OSError.
+        """
+        with self.lock:
+            before, number = self.open, self.open.number
+            found = compare((piece for _, piece in pieces(source)), [])
+            source.replace(before.path.with_suffix(".ndjson.gz"))
+            marks_path(source).replace(marks_path(before.path))
+            following = OpenSegment(self.folder, number + 1)
+            self.chain.close(number, found.lines, found.sha256)
+            self.current = following
+            before.close()
+            before.path.unlink()
+        return number
 
     @property
     def head(self) -> str:

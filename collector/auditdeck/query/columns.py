@@ -122,12 +122,18 @@ OLD = f"""* REPLACE (
 """
 
 
-def from_json(files: list[str]) -> str:
-    """A SELECT over segments. A line that is damaged, or just being written, has no time."""
+LARGEST = 64 << 20
+
+
+def from_json(files: list[str], largest: int = LARGEST) -> str:
+    """A SELECT over segments. A line that is damaged, or just being written, has no time.
+
+    `largest` in bytes, of a line: DuckDB takes several times as much memory.
+    """
     columns = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in JSON_COLUMNS.items())
     return (
         f"SELECT {FLAT} FROM read_json({listed(files)}, format = 'newline_delimited', columns = {{{columns}}}, "
-        "maximum_object_size = 67108864, ignore_errors = true)"
+        f"maximum_object_size = {largest}, ignore_errors = true)"
     )
 
 

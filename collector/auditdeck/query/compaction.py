@@ -32,12 +32,12 @@ def compact(segment: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial, mended = target.with_suffix(".partial"), target.with_suffix(".ndjson")
     try:
-        lines, sha256, whole = digest(segment)
+        lines, sha256, largest, whole = digest(segment)
         if not whole:
             mend(segment, mended)
         with duckdb.connect() as connection:
             connection.execute("SET threads = 1; SET memory_limit = '512MB'; SET preserve_insertion_order = false")
-            select = from_json([str(segment if whole else mended)])
+            select = from_json([str(segment if whole else mended)], largest)
             connection.execute(
                 f"COPY ({select}) TO {quoted(str(partial))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{'auditdeck.lines': '{lines}', 'auditdeck.sha256': '{sha256}'}})"
@@ -55,14 +55,15 @@ def segment_of(path: Path) -> Segment:
     return Segment(int(match[1]), bool(match[2]), path)
 
 
-def digest(segment: Path) -> tuple[int, str, bool]:
-    """How many lines it has, their hash, and whether it can be read whole."""
+def digest(segment: Path) -> tuple[int, str, int, bool]:
+    """How many lines it has, their hash, how long none of them is, and whether it can be read whole."""
     damaged: list[str] = []
-    found, lines = hashlib.sha256(), 0
+    found, lines, largest = hashlib.sha256(), 0, 1 << 20
     for block in blocks_of(segment_of(segment), damaged.append):
         found.update(block)
         lines += block.count(b"\n")
-    return lines, found.hexdigest(), not damaged
+        largest = max(largest, len(block))
+    return lines, found.hexdigest(), largest, not damaged
 
 
 def mend(segment: Path, target: Path) -> None:

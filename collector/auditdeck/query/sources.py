@@ -12,7 +12,8 @@ from pathlib import Path
 import orjson
 
 from auditdeck.audit.assembler import TIMEOUT
-from auditdeck.audit.log import Reading, open_log
+from auditdeck.audit.log import Reading
+from auditdeck.audit.log_file import open_log
 from auditdeck.ecs.context import Context, offline_context
 from auditdeck.ecs.log import documents
 from auditdeck.errors import StoreError
