@@ -363,3 +363,14 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     wrong = auditdeck("serve", "--data-dir", tmp_path, "--socket", tmp_path / "file")
     assert "cannot listen on" in wrong.stderr
     assert (tmp_path / "file").exists()
+
+
+def test_without_its_packages_it_says_which(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['uvicorn'] = None; from auditdeck.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--data-dir", str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 1
+    assert found.stderr.splitlines() == [
+        "auditdeck: `auditdeck serve` needs uvicorn",
+        "           pip install 'auditdeck[serve]'",
+    ]

@@ -80,7 +80,7 @@ def print_report(shared: Shared, question: Question, html: Path | None = None, b
     if html is not None:
         from auditdeck.serve.frozen import page
 
-        html.write_text(page(answer, question))
+        html.write_text(page(answer, question), "utf-8")
         shared.say(f"wrote {html}")
     if shared.json:
         print_json(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,8 +29,11 @@ class Store:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        if not data_dir.is_dir():
+        if not os.path.isdir(data_dir):
             raise StoreError(f"there is no data directory {data_dir}", "run `auditdeck run` first, or see --data-dir")
+        for folder in (data_dir, data_dir / EVENTS, data_dir / PARQUET):
+            if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+                raise StoreError(f"this user may not read {folder}", "ask as root, or as the user that collects")
 
     def __enter__(self) -> Self:
         import duckdb

@@ -37,5 +37,7 @@ def source(text: str) -> str:
 
 def page(answer: dict[str, Any], question: Question) -> str:
     """The whole file."""
-    own = (Markup((ASSETS / name).read_text()) for name in ("page.css", "theme.js", "echarts.min.js", "charts.js"))
+    own = (
+        Markup((ASSETS / name).read_text("utf-8")) for name in ("page.css", "theme.js", "echarts.min.js", "charts.js")
+    )
     return render("page.html", view=View(answer, question, None), frozen=Frozen(*own))

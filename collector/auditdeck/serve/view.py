@@ -248,6 +248,7 @@ class View:
             },
             "users": [{"name": row.name, "value": row.connections, "link": row.only} for row in self.users],
             "programs": [{"name": row.name, "value": row.connections, "link": row.only} for row in self.programs],
+            "different": {name: each["connected"] for name, each in self.answer["active_share"].items()},
             "streams": self.streams,
         }
 

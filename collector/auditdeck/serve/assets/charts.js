@@ -106,7 +106,8 @@ function over_time(time) {
   };
 }
 
-function ring(slices, what) {
+// `number` is how many there are in all, of `what`.
+function ring(slices, number, what) {
   const total = slices.reduce((sum, slice) => sum + slice.value, 0);
   const colours = palette();
   return {
@@ -116,11 +117,11 @@ function ring(slices, what) {
       type: "pie", radius: ["62%", "96%"], label: { show: false }, labelLine: { show: false }, emphasis: { scaleSize: 2 },
       startAngle: 90, itemStyle: { borderColor: colour("card"), borderWidth: slices.length > 1 ? 2 : 0 },
       cursor: slices.some((slice) => slice.link) ? "pointer" : "default",
-      data: slices.map((slice, number) => ({ ...slice, itemStyle: { color: colours[number] } })),
+      data: slices.map((slice, place) => ({ ...slice, itemStyle: { color: colours[place] } })),
     }],
     graphic: {
       type: "text", left: "center", top: "middle", silent: true,
-      style: { text: what, fill: colour("soft"), fontSize: 12, fontFamily: "system-ui, sans-serif", align: "center" },
+      style: { text: `${whole(number)}\n${what}`, fill: colour("soft"), fontSize: 12, lineHeight: 16, fontFamily: "system-ui, sans-serif", align: "center" },
     },
   };
 }
@@ -223,8 +224,8 @@ function draw_all() {
   const numbers = document.getElementById("charts");
   if (!numbers) return;
   const found = JSON.parse(numbers.textContent);
-  draw("chart-users", () => ring(found.users, "users"), follow_links);
-  draw("chart-programs", () => ring(found.programs, "programs"), follow_links);
+  draw("chart-users", () => ring(found.users, found.different.users, "users"), follow_links);
+  draw("chart-programs", () => ring(found.programs, found.different.executables, "programs"), follow_links);
   draw("chart-time", () => over_time(found.time), choose_time(found.time));
   const place = document.getElementById("chart-streams");
   if (place) {
