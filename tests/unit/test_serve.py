@@ -53,7 +53,7 @@ def page(tmp_path: Path) -> Iterator[TestClient]:
 def text_of(html: str) -> str:
     """What a reader sees."""
     html = re.sub(r"<script.*?</script>|<head>.*?</head>", "", html, flags=re.DOTALL)
-    html = re.sub(r'<(?=/?(?:td|tr|li|b|h\d|p|div)\b|span class="n|svg)', " <", html)
+    html = re.sub(r'<(?=/?(?:td|tr|li|b|d[dt]|h\d|p|div)\b|span class="n|svg)', " <", html)
     return " ".join(unescape(re.sub(r"<[^>]*>", "", html)).split())
 
 
@@ -241,6 +241,13 @@ def test_a_wrong_address_is_told_in_one_sentence(page: TestClient, path: str, sa
 def test_forms_lead_to_an_address(page: TestClient, form: str, address: str) -> None:
     answer = page.get(f"/choose?{form}")
     assert (answer.status_code, answer.headers["location"]) == (303, address)
+
+
+def test_where_nobody_reported_nothing_is_called_good(page: TestClient) -> None:
+    said = text_of(page.get(f"/?{WINDOW}").text)
+    assert "No collector reported in this time" in said
+    assert "Watched unknown" in said
+    assert "no loss" not in said
 
 
 # Text from outside

@@ -134,7 +134,18 @@ class View:
     @property
     def watched(self) -> str:
         found = self.answer["coverage"]
+        if not found["hosts"]:
+            return "unknown"
         return f"{hours(found['watched_hours'])} of {hours(found['hours'])} h"
+
+    @property
+    def trust(self) -> str:
+        """What can be said where no loss was reported; "" where nobody reported, or something was lost."""
+        if self.losses or not self.answer["coverage"]["hosts"]:
+            return ""
+        if self.holes:
+            return "While it was watched, no loss was reported."
+        return "Watched all the time; no loss was reported."
 
     @property
     def losses(self) -> str:
@@ -248,7 +259,6 @@ class View:
             },
             "users": [{"name": row.name, "value": row.connections, "link": row.only} for row in self.users],
             "programs": [{"name": row.name, "value": row.connections, "link": row.only} for row in self.programs],
-            "different": {name: each["connected"] for name, each in self.answer["active_share"].items()},
             "streams": self.streams,
         }
 

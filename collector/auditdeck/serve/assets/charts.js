@@ -106,8 +106,7 @@ function over_time(time) {
   };
 }
 
-// `number` is how many there are in all, of `what`.
-function ring(slices, number, what) {
+function ring(slices) {
   const total = slices.reduce((sum, slice) => sum + slice.value, 0);
   const colours = palette();
   return {
@@ -119,10 +118,6 @@ function ring(slices, number, what) {
       cursor: slices.some((slice) => slice.link) ? "pointer" : "default",
       data: slices.map((slice, place) => ({ ...slice, itemStyle: { color: colours[place] } })),
     }],
-    graphic: {
-      type: "text", left: "center", top: "middle", silent: true,
-      style: { text: `${whole(number)}\n${what}`, fill: colour("soft"), fontSize: 12, lineHeight: 16, fontFamily: "system-ui, sans-serif", align: "center" },
-    },
   };
 }
 
@@ -224,8 +219,8 @@ function draw_all() {
   const numbers = document.getElementById("charts");
   if (!numbers) return;
   const found = JSON.parse(numbers.textContent);
-  draw("chart-users", () => ring(found.users, found.different.users, "users"), follow_links);
-  draw("chart-programs", () => ring(found.programs, found.different.executables, "programs"), follow_links);
+  draw("chart-users", () => ring(found.users), follow_links);
+  draw("chart-programs", () => ring(found.programs), follow_links);
   draw("chart-time", () => over_time(found.time), choose_time(found.time));
   const place = document.getElementById("chart-streams");
   if (place) {
