@@ -22,6 +22,8 @@ from auditdeck.eventlog.chain import (
     hashes_at,
     linked,
     linked_expiry,
+    marks_path,
+    read_chain,
     read_marks,
     signature,
 )
@@ -89,6 +91,14 @@ def state(folder: Path) -> object:
     return object()
 
 
+def was_written(segment: Segment) -> bool:
+    """Whether a writer has put lines into it."""
+    try:
+        return marks_path(segment.path).exists() and (segment.compressed or segment.path.stat().st_size > 0)
+    except FileNotFoundError:
+        return True
+
+
 class Verifier:
     def __init__(self, folder: Path, key: bytes | None, heads: Iterable[Head]) -> None:
         self.folder = folder
@@ -121,7 +131,7 @@ class Verifier:
             elif entry is not None:
                 self.closed(segment, entry)
             elif number > last and began:
-                self.unclosed(segment, is_last=number == max(there))
+                self.unclosed(segment, [later for later in there.values() if later.number > number])
             elif self.entries and number > min(self.entries):
                 self.added(segment)
             elif (began or number < max(there)) and read_marks(segment.path):
@@ -205,11 +215,13 @@ class Verifier:
         where = f"at line {bad[0]:,}" if bad[0] == bad[1] else f"between lines {bad[0]:,} and {bad[1]:,}"
         self.wrong(f"segment {number} was changed, first {where}: {what}", number, bad)
 
-    def unclosed(self, segment: Segment, *, is_last: bool) -> None:
-        """The open segment, or one that was just closed, or was when a crash came."""
+    def unclosed(self, segment: Segment, later: list[Segment]) -> None:
+        """The open segment, or one that was just closed, or was when a crash came: there is nothing after it then."""
+        if any(map(was_written, later)) and segment.number not in {entry.segment for entry in read_chain(self.folder)}:
+            self.wrong(f"the entry of segment {segment.number} is missing at the end of {CHAIN}", segment.number)
         marks = read_marks(segment.path)
         if marks is None:
-            if is_last and not segment.compressed and not segment.path.stat().st_size:
+            if not later and not segment.compressed and not segment.path.stat().st_size:
                 return
             self.added(segment)
             return
