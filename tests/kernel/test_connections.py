@@ -350,7 +350,7 @@ def test_the_fallback_counts_nothing_wrongly(tmp_path: Path, far: Far) -> None:
     assert totals["connections"] <= 50, "no attempt that failed is counted"
     assert totals["unresolved"] >= 35
     held_open = report(tmp_path, "--user", str(FIRST + 61))["outbound_tcp"]
-    assert held_open["connections"] + held_open["unresolved"] == 1
+    assert held_open["connections"] == 1, "what lives for half a second is known"
 
 
 def test_nothing_stays_behind_after_a_kill(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Decoder:
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.lasts: list[bool] = []
-        self.unsettled = False
+        self.patience = 0.0
         self.finished = False
 
     def take(self, batch: Batch, count: int, *, last: bool) -> None:

@@ -23,6 +23,7 @@ from auditdeck.collector.receiver import Receiver
 from auditdeck.collector.rules import Rules
 from auditdeck.collector.segments import Segments
 from auditdeck.collector.session import Mode, Session
+from auditdeck.collector.settling import Settling
 from auditdeck.collector.sink import Sink
 from auditdeck.collector.watch import KernelWatch
 from auditdeck.context.first import FirstSeen
@@ -145,6 +146,7 @@ class Collector:
             attempts=attempts,
             types=self.types,
             marker=marker,
+            settling=Settling() if self.tracepoint is None else None,
         )
         self.receiver = Receiver(self.capture, self.decoder, counters)
         if self.tracepoint is not None:

@@ -15,11 +15,14 @@ from auditdeck.collector.attempts import Attempts
 from auditdeck.collector.damaged import DamagedLog
 from auditdeck.collector.filters import Filters
 from auditdeck.collector.health import Counters
+from auditdeck.collector.settling import AGAIN, Settling
 from auditdeck.collector.sink import Sink
 from auditdeck.ecs.first import FirstMarker
 from auditdeck.ecs.template import Encoder
 
 ALL_TYPES = 65535
+SETTLED = 0.25
+"""Seconds after which what waits for more of its records is looked at again."""
 
 Batch = list[bytes | Payload]
 logger = logging.getLogger("auditdeck")
@@ -57,6 +60,7 @@ class Decoder:
         attempts: Attempts,
         types: Types = ALL,
         marker: FirstMarker | None = None,
+        settling: Settling | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.assembler = assembler
@@ -68,12 +72,16 @@ class Decoder:
         self.attempts = attempts
         self.types = types
         self.marker = marker
+        self.settling = settling
         self.clock = clock
 
     @property
-    def unsettled(self) -> bool:
-        """Whether an event waits for more of its records."""
-        return self.assembler.unsettled
+    def patience(self) -> float:
+        """Seconds after which it wants to be called, also without anything new, as something waits for more of its
+        records, or for what becomes of it; 0 if nothing does."""
+        if self.settling is not None and self.settling.waiting:
+            return AGAIN
+        return SETTLED if self.assembler.unsettled else 0.0
 
     def take(self, batch: Batch, count: int, *, last: bool) -> None:
         """A batch of `count` records, the `last` that is there now."""
@@ -86,6 +94,8 @@ class Decoder:
     def finish(self) -> None:
         """Events that still wait are written as they are."""
         self.write(self.assembler.close())
+        if self.settling is not None:
+            self.keep(self.settling.finish())
 
     def assemble(self, batch: Batch) -> list[Event]:
         if not self.types.are_all:
@@ -115,14 +125,21 @@ class Decoder:
                 logger.exception("event %s could not be decoded; its records are in damaged.log", event.stamp.decode())
                 self.keep_damaged(event.items)
                 continue
-            if line:
-                lines.append(line if self.marker is None else self.marker.marked(line))
-            else:
+            if not line:
                 self.counters.absorbed += 1
-        self.sink.keep(lines)
-        if self.marker is not None:
-            self.marker.seen.save()
+            elif self.settling is None or not self.settling.hold(event, line):
+                lines.append(line)
+        if self.settling is not None:
+            lines += self.settling.due()
+        self.keep(lines)
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
         if call := next((event for event in events if event.is_call), None):
             self.counters.lag = max(self.counters.lag, round(self.clock() - float(call.moment), 3))
+
+    def keep(self, lines: list[bytes]) -> None:
+        if self.marker is not None:
+            lines = [self.marker.marked(line) for line in lines]
+        self.sink.keep(lines)
+        if self.marker is not None:
+            self.marker.seen.save()
         self.counters.documents += len(lines)

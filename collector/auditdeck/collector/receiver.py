@@ -12,6 +12,8 @@ from auditdeck.collector.health import Counters
 
 QUEUE_LIMIT = 400_000
 """Records that may wait to be decoded; beyond that they wait in the kernel, which counts what it cannot hold."""
+LONGEST = 0.5
+"""Seconds that it sleeps at most, so that it notices its end."""
 AT_ONCE = 2000
 """Records that are decoded by the thread that received them: some milliseconds' work."""
 
@@ -29,7 +31,7 @@ class Taker(Protocol):
     """What becomes of them: `Decoder`."""
 
     @property
-    def unsettled(self) -> bool: ...
+    def patience(self) -> float: ...
 
     def take(self, batch: Batch, count: int, *, last: bool) -> None: ...
 
@@ -60,8 +62,9 @@ class Receiver:
 
     def receive(self) -> None:
         while not self.stopping.is_set():
-            batch = self.source.records(0.25 if self.decoder.unsettled else 0.5)
-            if batch or self.decoder.unsettled:
+            patience = self.decoder.patience
+            batch = self.source.records(patience or LONGEST)
+            if batch or patience:
                 self.hand_on(batch, self.source.count)
             self.counters.overruns = self.source.overruns
             while self.queued > QUEUE_LIMIT and not self.stopping.is_set():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from auditdeck.cache import Cache
 from auditdeck.context.addresses import OwnAddresses
-from auditdeck.context.sockets import PROTOCOLS, Descriptor, descriptor, is_connected
+from auditdeck.context.sockets import PROTOCOLS, Descriptor, Progress, descriptor, progress
 
 SOCKETS_REMEMBERED = 16384
 SOCKET_TYPE_MASK = 0xF
@@ -71,8 +71,8 @@ class Network:
         found = self.called(pid, number, destination, result)
         if self.told and found.transport != "udp":
             return found._replace(repeat=True)
-        if self.live and found.under_way and not found.repeat and is_connected(pid, number, destination):
-            return found._replace(settled=True)
+        if self.live and found.under_way and not found.repeat:
+            return found._replace(settled=progress(pid, number, destination) is Progress.CONNECTED)
         return found
 
     def called(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from enum import Enum
 
 from auditdeck.libc import libc
 
@@ -36,6 +37,7 @@ class Descriptor:
     peer: tuple[str, int] | None
 
 
+TCP_SYN_SENT = 2
 TCP_CONNECTED = {1, 4, 5, 6, 8, 9, 10, 11}
 """States of include/net/tcp_states.h that a handshake leads to: not SYN_SENT (2), SYN_RECV (3) or CLOSE (7)."""
 
@@ -52,20 +54,31 @@ def descriptor(pid: int, number: int) -> Descriptor | None:
         return Descriptor(transport, address(shared, peer=False), address(shared, peer=True))
 
 
-def is_connected(pid: int, number: int, peer: tuple[str, int]) -> bool:
-    """Whether the TCP socket behind a descriptor has been connected to `peer`, as tcp_info says (tcp(7)).
+class Progress(Enum):
+    """How far a connection is that was under way; `GONE` says that nobody will know any more."""
+
+    UNDER_WAY = 1
+    CONNECTED = 2
+    GONE = 3
+
+
+def progress(pid: int, number: int, peer: tuple[str, int]) -> Progress:
+    """Of the TCP socket behind a descriptor and its connection to `peer`, as tcp_info says (tcp(7)).
 
     To ask for it changes nothing for the socket's owner.
     """
     shared = shared_socket(pid, number)
     if shared is None:
-        return False
+        return Progress.GONE
     with shared:
         try:
             state = shared.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0]
         except OSError:
-            return False
-        return state in TCP_CONNECTED and address(shared, peer=True) == peer
+            return Progress.GONE
+        if state == TCP_SYN_SENT:
+            return Progress.UNDER_WAY
+        connected = state in TCP_CONNECTED and address(shared, peer=True) == peer
+        return Progress.CONNECTED if connected else Progress.GONE
 
 
 def shared_socket(pid: int, number: int) -> socket.socket | None:

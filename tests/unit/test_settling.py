@@ -1,0 +1,112 @@
+"""Connections under way, from audit's rules: what becomes of them within a second is told, and nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from auditdeck import Encoder, Event, offline_context
+from auditdeck.collector.settling import MOST, Settling
+from auditdeck.context.sockets import Progress, progress
+
+
+def event(serial: int = 42) -> Event:
+    stamp = b"1700000000.123:%d" % serial
+    head = b"audit(" + stamp + b"): "
+    call = (
+        b"arch=c000003e syscall=42 success=no exit=-115 a0=7 a1=7ffd a2=10 a3=0 items=0 ppid=1 pid=9 auid=1000 "
+        b"uid=1000 "
+        b'gid=0 euid=1000 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=4 comm="curl" '
+        b'exe="/tmp/\\"state\\":\\"unresolved\\"" key="netconns_out"'
+    )
+    found = Event(stamp, [(1300, head + call), (1306, head + b"saddr=020001BBC00002010000000000000000")])
+    found.split()
+    return found
+
+
+LINE = Encoder(offline_context()).encode(event())
+
+
+class Sockets:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.found = Progress.UNDER_WAY
+        self.asked: list[tuple[int, int, tuple[str, int]]] = []
+
+    def look(self, pid: int, number: int, peer: tuple[str, int]) -> Progress:
+        self.asked.append((pid, number, peer))
+        return self.found
+
+    def clock(self) -> float:
+        return self.now
+
+
+def test_one_that_is_answered_in_time_is_established() -> None:
+    sockets = Sockets()
+    settling = Settling(sockets.look, sockets.clock)
+    assert settling.hold(event(), LINE)
+    assert sockets.asked == [(9, 7, ("192.0.2.1", 443))]
+    assert settling.due() == []
+    sockets.now += 0.3
+    sockets.found = Progress.CONNECTED
+    [line] = settling.due()
+    document = json.loads(line)
+    assert document["auditdeck"]["connection"] == {"state": "established", "source": "audit"}
+    assert (document["event"]["outcome"], document["auditd"]["result"]) == ("success", "success")
+    before = json.loads(LINE)
+    before["auditdeck"]["connection"]["state"] = "established"
+    before["event"]["outcome"] = before["auditd"]["result"] = "success"
+    assert document == before, "nothing else changed"
+    assert settling.waiting == []
+
+
+def test_after_a_second_it_stays_unresolved() -> None:
+    sockets = Sockets()
+    settling = Settling(sockets.look, sockets.clock)
+    assert settling.hold(event(), LINE)
+    for _ in range(9):
+        sockets.now += 0.11
+        assert settling.due() == []
+    sockets.now += 0.11
+    assert settling.due() == [LINE]
+
+
+def test_a_socket_that_is_gone_is_not_waited_for() -> None:
+    sockets = Sockets()
+    settling = Settling(sockets.look, sockets.clock)
+    assert settling.hold(event(), LINE)
+    sockets.found = Progress.GONE
+    assert not settling.hold(event(43), LINE)
+    sockets.now += 0.2
+    assert settling.due() == [LINE]
+
+
+def test_it_looks_seldom_and_holds_a_bounded_number() -> None:
+    sockets = Sockets()
+    settling = Settling(sockets.look, sockets.clock)
+    held = sum(settling.hold(event(), LINE) for _ in range(MOST + 10))
+    assert held == MOST
+    sockets.asked.clear()
+    sockets.now += 0.2
+    for _ in range(5):
+        settling.due()
+    assert len(sockets.asked) == MOST
+    sockets.now += 0.01
+    assert len(settling.finish()) == MOST, "at the end nothing is kept back"
+    assert not settling.waiting
+
+
+def test_other_documents_are_not_held() -> None:
+    settling = Settling(Sockets().look)
+    established = LINE.replace(b'"state":"unresolved"', b'"state":"established"')
+    assert not settling.hold(event(), established)
+
+
+def test_the_progress_of_a_real_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        there = server.getsockname()
+        assert progress(os.getpid(), client.fileno(), there) is Progress.CONNECTED
+        assert progress(os.getpid(), client.fileno(), ("127.0.0.1", 1)) is Progress.GONE
+        assert progress(os.getpid(), server.fileno(), there) is Progress.GONE
+        assert progress(os.getpid(), 9999, there) is Progress.GONE
