@@ -162,7 +162,7 @@ def test_a_state_of_the_cluster_is_waited_for_and_nothing_is_refused(
     cluster.behave = lambda ids: (status, told * len(ids) if isinstance(told, list) else told)
     log(tmp_path, [line(number) for number in range(25)])
     output.start()
-    wait_for(lambda: len(cluster.requests) > 12)
+    wait_for(lambda: len(cluster.requests) > 5)
     assert output.counts.error
     assert (output.counts.sent, output.counts.dead_letters) == (0, 0)
     assert output.cursor.position.offset == 0

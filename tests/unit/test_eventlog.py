@@ -163,3 +163,8 @@ def test_a_cursor_behind_the_end_after_a_power_cut(tmp_path: Path) -> None:
     with Writer(tmp_path / "events") as writer, Reader(tmp_path / "events", Cursor(tmp_path, "x").position) as reader:
         writer.append([b'{"n":4}'])
         assert reader.read() + reader.read() == [b'{"n":1}', b'{"n":4}']
+
+
+def test_a_data_directory_that_is_made_is_not_open_to_others(tmp_path: Path) -> None:
+    with Writer(tmp_path / "data" / "events"):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o750

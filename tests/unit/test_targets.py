@@ -93,7 +93,7 @@ def outputs_of(folder: Path, address: str) -> dict[str, Output]:
 
 @pytest.mark.parametrize("accepts", [False, True])
 def test_targets_that_hang_hold_nothing_up_and_memory_stays(tmp_path: Path, *, accepts: bool) -> None:
-    log(tmp_path, 60_000)
+    log(tmp_path, 30_000)
     target = tmp_path / "events.log"
     with listener() as (server, address):
         taken: list[socket.socket] = []
@@ -104,7 +104,7 @@ def test_targets_that_hang_hold_nothing_up_and_memory_stays(tmp_path: Path, *, a
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for output in [*hanging, file]:
             output.start()
-        wait_for(lambda: file.counts.sent == 60_000)
+        wait_for(lambda: file.counts.sent == 30_000)
         began = time.monotonic()
         stop_outputs([*hanging, file], 0.5)
         took = time.monotonic() - began
@@ -112,7 +112,7 @@ def test_targets_that_hang_hold_nothing_up_and_memory_stays(tmp_path: Path, *, a
         for connection in taken:
             connection.close()
     assert took < 6
-    assert grown < 120, "MB; the log is 66"
+    assert grown < 100, "MB; the log is 33, and there are three that hang"
     assert all(output.counts.sent == 0 and output.behind() for output in hanging)
 
 
@@ -138,7 +138,7 @@ def test_a_process_ends_though_all_its_targets_hang(tmp_path: Path) -> None:
             [sys.executable, "-c", HANG, str(tmp_path), address],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        time.sleep(2)
+        time.sleep(1)
         began = time.monotonic()
         assert process.stdin
         process.stdin.write(b"\n")

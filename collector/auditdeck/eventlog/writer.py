@@ -65,7 +65,8 @@ class Writer:
 
     def begin(self) -> None:
         """Takes the folder and goes on where an earlier run ended. Raises OSError; append then tries it again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self.folder.mkdir(exist_ok=True)
         os.chmod(self.folder, 0o700)
         if self.guard < 0:
             guard = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

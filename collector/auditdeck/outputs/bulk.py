@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVENT_ID = b'"event":{"id":"'
 ID = b'"id":"'
 HOST_NAME = b'"host":{"name":"'
-STATUS = "errors,items.*.status,items.*.failure_store,items.*.error.type,items.*.error.reason"
+STATUS = "items.*.status,items.*.failure_store,items.*.error.type,items.*.error.reason"
 INDEX = ",items.*._index"
 OF_THE_CLUSTER = {
     "index_closed_exception", "validation_exception", "cluster_block_exception", "index_not_found_exception",
@@ -158,9 +158,11 @@ def read(lines: list[bytes], answer: Any) -> Answer:
     made = [item["create"] for item in items if isinstance(item, Mapping) and isinstance(item.get("create"), Mapping)]
     if len(made) != len(lines) or not all(isinstance(one.get("status"), int) for one in made):
         return strange(lines, f"answers for {len(made)} of {len(lines)} documents")
-    found = Answer(generations={int(match[1]) for one in made if (match := GENERATION.search(one.get("_index", "")))})
+    found = Answer()
     for line, one in zip(lines, made, strict=True):
         status = one["status"]
+        if (status < 300 or status == 409) and (match := GENERATION.search(one.get("_index", ""))):
+            found.generations.add(int(match[1]))
         if status < 300 and one.get("failure_store") == "used":
             found.refused.append((line, IN_FAILURE_STORE))
         elif status < 300:

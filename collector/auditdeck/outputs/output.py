@@ -63,7 +63,8 @@ class Output(ABC):
         while self.behind() and time.monotonic() < deadline and not self.counts.error and self.thread.is_alive():
             time.sleep(0.05)
         self.stopping.set()
-        self.thread.join(ENDING)
+        if self.thread.is_alive():
+            self.thread.join(ENDING)
 
     def run(self) -> None:
         while not self.stopping.is_set():
