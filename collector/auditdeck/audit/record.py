@@ -33,7 +33,9 @@ TIME = rb"(?:<\d{1,3}>)?(?:1 )?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\
 SYSLOG = re.compile(TIME + rb" ([\w.-]{1,255}) ")
 """RFC 3164, RFC 5424 and rsyslog's own form."""
 STAMPLESS = re.compile(rb" audit(?:\[\d{1,10}\])?: [A-Z]")
-FOREIGN = re.compile(TIME + rb"|\[ *\d{1,9}\.\d{6}\] |\{")
+KERNEL_TIME = rb"(?:<\d{1,3}>)?\[(?: *\d{1,9}\.\d{6}|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})\] "
+FOREIGN = re.compile(TIME + rb"|" + KERNEL_TIME + rb"|\{|-- ")
+"""Also what journalctl says between entries: `-- Boot 1234 --`."""
 
 # What auditd's format_enrich names: fields of the types UID, GID, SYSCALL, ARCH and SOCKADDR in auparse/typetab.h.
 NAMED = (
