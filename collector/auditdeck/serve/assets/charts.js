@@ -2,6 +2,8 @@
 "use strict";
 
 const charts = new Map();
+let numbers = null;
+let printing = false;
 
 // A colour of page.css as the theme has it now.
 function colour(name) {
@@ -166,7 +168,7 @@ function streams(pairs, width) {
 
 function draw(id, options, ready) {
   const place = document.getElementById(id);
-  if (!place) return;
+  if (!place) return null;
   let chart = charts.get(id);
   const fresh = !chart || chart.getDom() !== place;
   if (fresh) {
@@ -175,8 +177,9 @@ function draw(id, options, ready) {
     charts.set(id, chart);
   }
   const made = options(place.clientWidth);
-  chart.setOption({ ...made, animation: !matchMedia("(prefers-reduced-motion: reduce)").matches }, true);
+  chart.setOption({ ...made, animation: !printing && !matchMedia("(prefers-reduced-motion: reduce)").matches }, true);
   if (fresh && ready) ready(chart);
+  return chart;
 }
 
 function go_to_span(since, until) {
@@ -187,24 +190,29 @@ function go_to_span(since, until) {
   location.assign(address);
 }
 
-function choose_time(time) {
-  return (chart) => {
-    if (!live_page()) return;
-    const shortest = 1000;
-    chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "lineX", brushMode: "single" } });
-    chart.on("brushEnd", (event) => {
-      if (!event.areas.length) return;
-      const [since, until] = event.areas[0].coordRange.map((edge) => Math.min(Math.max(edge, time.since), time.until));
-      if (until - since >= shortest) go_to_span(Math.floor(since / 1000) * 1000, Math.ceil(until / 1000) * 1000);
-    });
-    chart.getZr().on("click", (event) => {
-      const at = [event.offsetX, event.offsetY];
-      if (!chart.containPixel({ gridIndex: 0 }, at)) return;
-      const moment = chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
-      const point = time.points.find((each) => each[0] <= moment && moment < each[0] + time.step);
-      if (point && point[1] + point[2] && time.step > 1000) go_to_span(point[0], point[0] + time.step);
-    });
-  };
+function choose_time(chart) {
+  if (!live_page()) return;
+  const shortest = 1000;
+  chart.on("brushEnd", (event) => {
+    if (!event.areas.length) return;
+    const { since: first, until: last_one } = numbers.time;
+    const [since, until] = event.areas[0].coordRange.map((edge) => Math.min(Math.max(edge, first), last_one));
+    if (until - since >= shortest) go_to_span(Math.floor(since / 1000) * 1000, Math.ceil(until / 1000) * 1000);
+  });
+  chart.getZr().on("click", (event) => {
+    if (!chart.containPixel({ gridIndex: 0 }, [event.offsetX, event.offsetY])) return;
+    const { points, step } = numbers.time;
+    const moment = chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
+    const point = points.find((each) => each[0] <= moment && moment < each[0] + step);
+    if (point && step > 1000) go_to_span(point[0], point[0] + step);
+  });
+}
+
+// The next drag chooses a stretch of time; setOption forgets that.
+function arm(chart) {
+  if (!live_page()) return;
+  const brushOption = { brushType: "lineX", brushMode: "single" };
+  chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption });
 }
 
 function follow_links(chart) {
@@ -216,17 +224,18 @@ function follow_links(chart) {
 const live_page = () => !document.querySelector('meta[http-equiv="Content-Security-Policy"]');
 
 function draw_all() {
-  const numbers = document.getElementById("charts");
-  if (!numbers) return;
-  const found = JSON.parse(numbers.textContent);
-  draw("chart-users", () => ring(found.users), follow_links);
-  draw("chart-programs", () => ring(found.programs), follow_links);
-  draw("chart-time", () => over_time(found.time), choose_time(found.time));
+  const embedded = document.getElementById("charts");
+  if (!embedded) return;
+  numbers = JSON.parse(embedded.textContent);
+  draw("chart-users", () => ring(numbers.users), follow_links);
+  draw("chart-programs", () => ring(numbers.programs), follow_links);
+  const time = draw("chart-time", () => over_time(numbers.time), choose_time);
+  if (time) arm(time);
   const place = document.getElementById("chart-streams");
   if (place) {
-    const most = Math.max(...[0, 1].map((side) => new Set(found.streams.map((pair) => pair[side])).size));
+    const most = Math.max(...[0, 1].map((side) => new Set(numbers.streams.map((pair) => pair[side])).size));
     place.style.height = `${120 + 24 * most}px`;
-    draw("chart-streams", (width) => streams(found.streams, width));
+    draw("chart-streams", (width) => streams(numbers.streams, width));
   }
   document.body.dataset.drawn = "yes";
 }
@@ -242,6 +251,17 @@ addEventListener("resize", () => {
     draw_all();
   }, 100);
 });
+// Paper is white.
+let chosen_theme;
 addEventListener("beforeprint", () => {
-  for (const chart of charts.values()) chart.resize();
+  chosen_theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  printing = true;
+  draw_all();
+});
+addEventListener("afterprint", () => {
+  if (chosen_theme) document.documentElement.dataset.theme = chosen_theme;
+  else delete document.documentElement.dataset.theme;
+  printing = false;
+  draw_all();
 });
