@@ -184,3 +184,20 @@ def test_reading_many_segments_does_not_list_the_folder_each_time(tmp_path: Path
             writer.rotate()
             writer.append([b'{"n":61}'])
             assert reader.read() + reader.read() == [b'{"n":60}', b'{"n":61}']
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_line_longer_than_any_document(data: Path, compressed: bool) -> None:
+    """Zeros, as a file system may leave them."""
+    with Writer(data / "events") as writer, open(segment_path(data / "events", writer.number), "ab") as file:
+        for _ in range(70):
+            file.write(bytes(1 << 20))
+        file.write(b"\n" + document(1) + b"\n")
+        file.flush()
+        if compressed:
+            compress(data / "events", writer.rotate())
+            compact(packed(data, 3), parquet_path(data, 3))
+    answer = json.loads(auditdeck("report", "--json", "--data-dir", data, *WINDOW).stdout)
+    assert (answer["outbound_tcp"]["connections"], answer["quality"]["damaged"]) == (ALL + 1, 1)
+    search = auditdeck("search", "--json", "--data-dir", data)
+    assert len(search.stdout.splitlines()) == ALL + 1

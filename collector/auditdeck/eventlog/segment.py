@@ -57,13 +57,16 @@ def blocks_of(segment: Segment, on_damage: OnDamage | None = None) -> Iterator[b
 
     What is damaged in a compressed one is passed over and told; without `on_damage` it raises what DAMAGED names.
     """
-    rest = b""
+    begun: list[bytes] = []
     for _, piece in pieces(segment.path, on_damage) if segment.compressed else plain_pieces(segment.path):
-        head, newline, rest = (rest + piece).rpartition(b"\n")
+        head, newline, tail = piece.rpartition(b"\n")
         if newline:
-            yield head + newline
-    if rest:
-        yield rest
+            yield b"".join([*begun, head, newline])
+            begun.clear()
+        if tail:
+            begun.append(tail)
+    if begun:
+        yield b"".join(begun)
 
 
 def plain_pieces(path: Path) -> Iterator[tuple[int, bytes]]:

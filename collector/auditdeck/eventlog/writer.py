@@ -17,6 +17,7 @@ from auditdeck.eventlog.chain import Chain, Compared, compare, linked, marks_pat
 from auditdeck.eventlog.open_segment import OpenSegment
 from auditdeck.eventlog.packed import member, pieces
 from auditdeck.eventlog.segment import DAMAGED, PARQUET, Segment, blocks_of, segment_path, segments
+from auditdeck.private_file import append
 
 logger = logging.getLogger("auditdeck")
 LATER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -144,7 +145,7 @@ class Writer:
             if good < end:
                 file.seek(good)
                 torn = file.read()
-                path.with_suffix(".torn").write_bytes(torn)
+                append(path.with_suffix(".torn"), torn)
                 self.damaged += 1
                 file.truncate(good)
                 os.fsync(file.fileno())

@@ -123,6 +123,7 @@ OLD = f"""* REPLACE (
 
 
 LARGEST = 64 << 20
+"""Bytes of a line, more than any document has."""
 
 
 def from_json(files: list[str], largest: int = LARGEST) -> str:

@@ -10,10 +10,12 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from auditdeck.eventlog.segment import NAME, PARQUET, Segment, blocks_of
-from auditdeck.query.columns import from_json, quoted
+from auditdeck.query.columns import LARGEST, from_json, quoted
 
 MAGIC = b"PAR1"
 """At both ends of the file; before the last one stands the length of the footer (parquet.apache.org)."""
@@ -32,15 +34,15 @@ def compact(segment: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial, mended = target.with_suffix(".partial"), target.with_suffix(".ndjson")
     try:
-        lines, sha256, largest, whole = digest(segment)
-        if not whole:
+        found = digest(segment)
+        if not found.whole:
             mend(segment, mended)
         with duckdb.connect() as connection:
             connection.execute("SET threads = 1; SET memory_limit = '512MB'; SET preserve_insertion_order = false")
-            select = from_json([str(segment if whole else mended)], largest)
+            select = from_json([str(segment if found.whole else mended)], found.largest)
             connection.execute(
                 f"COPY ({select}) TO {quoted(str(partial))} (FORMAT parquet, COMPRESSION zstd, "
-                f"KV_METADATA {{'auditdeck.lines': '{lines}', 'auditdeck.sha256': '{sha256}'}})"
+                f"KV_METADATA {{'auditdeck.lines': '{found.lines}', 'auditdeck.sha256': '{found.sha256}'}})"
             )
     finally:
         mended.unlink(missing_ok=True)
@@ -55,15 +57,23 @@ def segment_of(path: Path) -> Segment:
     return Segment(int(match[1]), bool(match[2]), path)
 
 
-def digest(segment: Path) -> tuple[int, str, int, bool]:
-    """How many lines it has, their hash, how long none of them is, and whether it can be read whole."""
+class Digest(NamedTuple):
+    """Of a segment: how many lines it has, and their hash; bytes that no line has more of; whether all can be read."""
+
+    lines: int
+    sha256: str
+    largest: int
+    whole: bool
+
+
+def digest(segment: Path) -> Digest:
     damaged: list[str] = []
     found, lines, largest = hashlib.sha256(), 0, 1 << 20
     for block in blocks_of(segment_of(segment), damaged.append):
         found.update(block)
         lines += block.count(b"\n")
         largest = max(largest, len(block))
-    return lines, found.hexdigest(), largest, not damaged
+    return Digest(lines, found.hexdigest(), min(largest, LARGEST), whole=not damaged and largest <= LARGEST)
 
 
 def mend(segment: Path, target: Path) -> None:
@@ -71,7 +81,10 @@ def mend(segment: Path, target: Path) -> None:
     with open(target, "wb", opener=private) as file:
         told: Callable[[str], object] = lambda _: file.write(PLACE)  # noqa: E731
         for block in blocks_of(segment_of(segment), told):
-            file.write(block)
+            if len(block) <= LARGEST:
+                file.write(block)
+            else:
+                file.writelines(line if len(line) <= LARGEST else PLACE for line in BytesIO(block))
 
 
 def private(path: str, flags: int) -> int:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import read_chain
-from auditdeck.eventlog.packed import pieces
 from auditdeck.eventlog.segment import EVENTS, PARQUET, Segment, blocks_of, segments
-from auditdeck.query.columns import EMPTY, NO_TIME, from_json, from_parquet, kinds_of_parquet
-from auditdeck.query.compaction import is_made_from, mend, parquet_path
+from auditdeck.query.columns import EMPTY, LARGEST, NO_TIME, from_json, from_parquet, kinds_of_parquet
+from auditdeck.query.compaction import digest, is_made_from, mend, parquet_path
 from auditdeck.query.line import document
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ class Store:
             f"SET memory_limit = '{MEMORY}'; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
         )
         self.mended = TemporaryDirectory(prefix="auditdeck-")
+        self.whole: set[Path] = set()
+        """Compressed segments that were looked through."""
         self.unreadable: set[int] = set()
         """Numbers of Parquet files that turned out not to be readable."""
         return self
@@ -102,17 +103,17 @@ class Store:
         rest = [segment for number, segment in listed.items() if number not in used]
         if packed := [str(self.readable(segment)) for segment in rest if segment.compressed]:
             sources.append(from_json(packed))
-        if plain := [segment.path for segment in rest if not segment.compressed]:
+        if plain := [segment for segment in rest if not segment.compressed]:
             sources += self.plain(plain)
         return sources
 
-    def plain(self, paths: list[Path]) -> list[str]:
+    def plain(self, open_segments: list[Segment]) -> list[str]:
         """Segments that may just be written to: damaged lines are counted without the one that is not whole yet."""
         # Read once: to parse JSON costs more than to count, and an answer is many queries.
-        lines = from_json([str(path) for path in paths])
+        lines = from_json([str(self.readable(segment)) for segment in open_segments])
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE plain AS {lines}")
         [(found,)] = self.connection.execute("SELECT count(*) FROM plain WHERE time IS NULL").fetchall()
-        damaged = sum(damaged_lines(path) for path in paths) if found else 0
+        damaged = sum(damaged_lines(segment) for segment in open_segments) if found else 0
         return ["SELECT * FROM plain WHERE time IS NOT NULL", *[NO_TIME] * damaged]
 
     def compacted(self) -> set[int]:
@@ -144,24 +145,25 @@ class Store:
         return True
 
     def readable(self, segment: Segment) -> Path:
-        """A compressed segment itself if it is whole, or what can be read of it."""
-        damaged: list[str] = []
-        for _ in pieces(segment.path, damaged.append):
-            pass
-        if not damaged:
+        """A segment itself if it is whole, or what can be read of it."""
+        try:
+            if segment.path in self.whole or (not segment.compressed and segment.path.stat().st_size <= LARGEST):
+                return segment.path
+            if digest(segment.path).whole:
+                if segment.compressed:
+                    self.whole.add(segment.path)
+                return segment.path
+            mended = Path(self.mended.name) / f"{segment.number:010d}.ndjson"
+            mend(segment.path, mended)
+        except FileNotFoundError:
+            # Compressed or deleted in this moment: DuckDB will not find it either.
             return segment.path
-        mended = Path(self.mended.name) / f"{segment.number:010d}.ndjson"
-        mend(segment.path, mended)
         return mended
 
 
-def damaged_lines(path: Path) -> int:
+def damaged_lines(segment: Segment) -> int:
     """Whole lines of a segment that are not documents."""
     try:
-        return sum(
-            document(line) is None
-            for block in blocks_of(Segment(0, compressed=False, path=path))
-            for line in block.split(b"\n")[:-1]
-        )
+        return sum(document(line) is None for block in blocks_of(segment) for line in block.split(b"\n")[:-1])
     except FileNotFoundError:
         return 0
