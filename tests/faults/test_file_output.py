@@ -128,6 +128,7 @@ def test_no_link_is_followed_where_others_may_write(tmp_path: Path) -> None:
         while not output.counts.error:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        assert "it is a link, in a folder where others may write" in output.counts.error
         with contextlib.suppress(FileNotFoundError):
             (folder / "events.log").unlink()
         wait_until_read(output)

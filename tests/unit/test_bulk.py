@@ -17,12 +17,15 @@ from elastic_transport import BaseNode, HttpHeaders
 from elastic_transport._models import ApiResponseMeta
 from elastic_transport._node import NodeApiResponse
 
+from auditdeck.collector.health import Counters
+from auditdeck.eventlog.status import write_status
 from auditdeck.eventlog.writer import Writer
 from auditdeck.outputs import elasticsearch as module
 from auditdeck.outputs.bulk import Bulk
 from auditdeck.outputs.dead_letters import DeadLetters, document_of
 from auditdeck.outputs.elasticsearch import ElasticsearchOutput, make_client
 from auditdeck.outputs.formats.encode import same
+from auditdeck.outputs.output import Sent
 from auditdeck.settings.model import ElasticsearchSettings
 from tests.support.run import auditdeck
 
@@ -539,3 +542,17 @@ def test_dead_letters_that_cannot_be_kept_hold_nothing_up(
     assert output.counts.dead_letters == 25
     assert not (tmp_path / "elsewhere").exists()
     assert [record.levelname for record in caplog.records if record.name == "auditdeck"] == ["WARNING", "ERROR"]
+
+
+def test_status_and_doctor_show_dead_letters_of_earlier_runs(tmp_path: Path) -> None:
+    write_status(
+        tmp_path / "status.json", Counters(), outputs={"elasticsearch": Sent(error="takes no writes", doubled=0)}
+    )
+    for number in range(3):
+        DeadLetters(tmp_path).add(line(number), {"type": "document_parsing_exception", "reason": "r"})
+    status = auditdeck("status", "--json", "--data-dir", str(tmp_path))
+    assert json.loads(status.stdout)["collector"]["kept_dead_letters"] == 3
+    doctor = json.loads(auditdeck("doctor", "--json", "--data-dir", str(tmp_path)).stdout)
+    found = {finding["check"]: finding["found"] for finding in doctor}
+    assert found["dead letters"] == "3 documents were refused for good"
+    assert found["output elasticsearch"] == "waits: takes no writes"

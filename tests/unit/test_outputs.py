@@ -136,11 +136,11 @@ def test_a_line_that_cannot_be_written_keeps_no_other(tmp_path: Path, users: Use
     with Writer(tmp_path / "events") as writer:
         output = FileOutput(FileSettings(path=str(target)), tmp_path, encoder("raw", users, original=False))
         with running(output):
-            writer.append([good[0], b'{"event":{"original":', good[1]])
+            writer.append([good[0], b'{"event":{"original":', b'{"event":{"original":', good[1]])
             wait_for(lambda: output.counts.sent == 2)
-        assert output.counts.dead_letters == 1
+        assert output.counts.dead_letters == 2
     assert target.read_text() == (ORIGINAL + "\n") * 2
-    assert "not sent, JSONDecodeError" in caplog.text
+    assert caplog.text.count("not sent, JSONDecodeError") == 1
 
 
 def test_a_file_with_mode_and_logrotate(tmp_path: Path) -> None:

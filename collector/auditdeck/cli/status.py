@@ -13,6 +13,7 @@ from auditdeck.audit.client import AuditSocket, process_alive
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import KernelError
 from auditdeck.eventlog.status import FRESH, STATUS, read_status
+from auditdeck.outputs.dead_letters import DeadLetters
 from auditdeck.report.console import make_console
 from auditdeck.visible import visible
 
@@ -23,8 +24,8 @@ EXPLAINED = {
     "failure": FAILURE,
 }
 BAD = {
-    "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters", "doubled",
-    "error",
+    "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters",
+    "kept_dead_letters", "doubled", "error",
 }  # fmt: skip
 
 
@@ -69,7 +70,15 @@ def collector_state(shared: Shared) -> dict[str, Any]:
     if status is None:
         return {"running": False, "data_dir": str(shared.data_dir)}
     running = process_alive(status["pid"]) and time.time() - status["time"] < FRESH
-    return {"running": running, "data_dir": str(shared.data_dir), **status}
+    return {"running": running, "data_dir": str(shared.data_dir), "kept_dead_letters": kept(shared), **status}
+
+
+def kept(shared: Shared) -> int | None:
+    """Dead letters that wait for `auditdeck resend`, those of earlier runs too; None if they may not be read."""
+    try:
+        return DeadLetters(shared.data_dir).count()
+    except OSError:
+        return None
 
 
 def flat(collector: dict[str, Any]) -> dict[str, Any]:

@@ -88,10 +88,15 @@ class FileOutput(LineOutput):
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         others_write = self.path.parent.stat().st_mode & OTHERS_WRITE
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | (os.O_NOFOLLOW if others_write else 0)
-        self.file = os.open(self.path, flags, self.mode)
+        try:
+            self.file = os.open(self.path, flags, self.mode)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(errno.ELOOP, "it is a link, in a folder where others may write") from error
+            raise
         found = os.fstat(self.file)
-        if others_write and found.st_uid not in (os.geteuid(), self.owner[0]):
-            raise PermissionError(errno.EPERM, "the file belongs to somebody else, in a folder where others may write")
+        if others_write and found.st_uid not in (0, os.geteuid(), self.owner[0]):
+            raise PermissionError(errno.EPERM, "it belongs to somebody else, in a folder where others may write")
         if stat.S_ISREG(found.st_mode):
             os.fchmod(self.file, self.mode)
             if self.owner != (-1, -1):

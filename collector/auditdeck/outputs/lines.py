@@ -60,7 +60,8 @@ class LineOutput(Output):
             self.counts.shortened += 1
         elif form < 0:
             self.counts.dead_letters += 1
-            logger.warning("output %s: a message is too long to be sent; it is in the event log alone", self.name)
+            if self.first("too long"):
+                logger.warning("output %s: a message is too long to be sent; it is in the event log alone", self.name)
 
     def deliver_frames(self, wire: Wire, lines: list[bytes], frames: list[bytes]) -> None:
         """Lines by stream, each in its frame. Raises OSError, with those removed that were delivered."""

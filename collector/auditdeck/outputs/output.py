@@ -93,8 +93,16 @@ class Output(ABC):
             return self.encode(line)
         except Exception as error:
             self.counts.dead_letters += 1
-            logger.warning("output %s: not sent, %s: %s: %.120r", self.name, type(error).__name__, error, line)
+            kind = type(error).__name__
+            if self.first(kind):
+                logger.warning("output %s: not sent, %s: %s: %.120r", self.name, kind, error, line)
             return b""
+
+    def first(self, cause: str) -> bool:
+        """Whether something is to be logged: the same cause once in ten minutes."""
+        now = time.monotonic()
+        self.told = {known: when for known, when in self.told.items() if now - when < TOLD_AGAIN}
+        return self.told.setdefault(cause, now) == now
 
     def save(self, position: Position, more: Mapping[str, int] = MappingProxyType({})) -> None:
         """Saves the cursor. Where that fails it goes on, and saves the next one: after a crash more is sent again."""
@@ -104,11 +112,8 @@ class Output(ABC):
             self.trouble(f"cannot save how far it came: {error.strerror or error}", "cursor")
 
     def trouble(self, error: str, cause: str = "") -> None:
-        """Notes what keeps the output from going on, and logs it; the same cause once in ten minutes."""
-        now = time.monotonic()
-        if error and now - self.told.get(cause or error, -TOLD_AGAIN) >= TOLD_AGAIN:
-            self.told = {known: when for known, when in self.told.items() if now - when < TOLD_AGAIN}
-            self.told[cause or error] = now
+        """Notes what keeps the output from going on, and logs it."""
+        if error and self.first(cause or error):
             self.said = True
             logger.warning("output %s: %s", self.name, error)
         elif not error and self.said:
