@@ -13,11 +13,14 @@ from tests.support.outside import Outside, outside
 from tests.support.stack import Stack, stack
 
 
-def why_no_docker() -> str:
+def why_no_engine() -> str:
     """Why no container can be run here; "" if they can."""
-    if os.geteuid() != 0 and shutil.which("docker") is None:
-        return "needs Docker, or root to set it up"
-    return why_not()
+    return "needs Docker, or root to set it up" if os.geteuid() != 0 and shutil.which("docker") is None else ""
+
+
+def why_no_docker() -> str:
+    """Why none can be run beside a collector of the test's own."""
+    return why_no_engine() or why_not()
 
 
 @pytest.fixture(scope="session")

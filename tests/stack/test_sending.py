@@ -17,7 +17,7 @@ from auditdeck.eventlog.writer import Writer
 from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 from auditdeck.outputs.formats.encode import same
 from auditdeck.settings.model import ElasticsearchSettings
-from tests.stack.conftest import why_no_docker
+from tests.stack.conftest import why_no_engine
 from tests.support.audit import skip_if
 from tests.support.elasticsearch import elasticsearch
 from tests.support.run import auditdeck
@@ -29,7 +29,7 @@ JSON = {"content-type": "application/json", "accept": "application/json"}
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Elasticsearch]:
-    skip_if(why_no_docker(), "CI can run the stack")
+    skip_if(why_no_engine(), "CI can run containers")
     with elasticsearch() as client:
         yield client
 

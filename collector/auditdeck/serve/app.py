@@ -28,6 +28,8 @@ from auditdeck.visible import visible
 
 LOOK = 2.0
 """Seconds between two looks at the store."""
+ENDING = 0.25
+"""Seconds between two looks whether the server ends."""
 REST = 10.0
 """A page is not drawn again before so many times what its numbers took."""
 PAGES = ("/", "/events")
@@ -120,12 +122,20 @@ def choose(request: Request) -> Response:
     return RedirectResponse(address.to(path), HTTPStatus.SEE_OTHER)
 
 
+def never() -> bool:
+    return False
+
+
 async def told(request: Request, source: Source) -> AsyncIterator[str]:
     """Server-sent events: `changed` whenever something was written, but not more often than the page can follow."""
     seen = await run_in_threadpool(source.stamp)
     yield "retry: 3000\n\n"
     while not await request.is_disconnected():
-        await asyncio.sleep(max(LOOK, REST * source.took))
+        until = asyncio.get_running_loop().time() + max(LOOK, REST * source.took)
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(ENDING)
+            if getattr(request.app.state, "ending", never)():
+                return
         now = await run_in_threadpool(source.stamp)
         if now != seen:
             seen = now

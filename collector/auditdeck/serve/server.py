@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from auditdeck.errors import ServeError
 
@@ -69,13 +69,14 @@ def remove_stale(path: Path) -> None:
             path.unlink()
 
 
-def run(app: ASGIApp, on: socket.socket) -> None:
+def run(app: Starlette, on: socket.socket) -> None:
     """Until SIGINT or SIGTERM; pages that wait for changes are let go at once."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, lifespan="off",
         timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    app.state.ending = lambda: server.should_exit
     # uvicorn raises again what it was ended by; what is open here is to be closed then.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):

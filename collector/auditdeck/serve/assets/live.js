@@ -3,6 +3,7 @@
 
 let stream = null;
 let late = false;
+let heard = false;
 
 async function refresh() {
   if (document.hidden) {
@@ -40,7 +41,12 @@ function listen(wanted) {
   if (!wanted) return;
   stream = new EventSource(document.body.dataset.changes);
   stream.addEventListener("changed", () => refresh().catch(() => {}));
-  stream.addEventListener("open", () => button.classList.remove("lost"));
+  stream.addEventListener("open", () => {
+    button.classList.remove("lost");
+    // What changed while nobody listened is not told.
+    if (heard) refresh().catch(() => {});
+    heard = true;
+  });
   stream.addEventListener("error", () => button.classList.add("lost"));
 }
 
