@@ -17,7 +17,7 @@ from auditdeck.collector.connections import ConnectionReader, open_tracepoint
 from auditdeck.collector.damaged import DamagedLog
 from auditdeck.collector.decoder import Decoder, Types
 from auditdeck.collector.filters import Filters, make_filters
-from auditdeck.collector.health import Counters, Health
+from auditdeck.collector.health import Counters, Health, State
 from auditdeck.collector.housekeeper import Housekeeper, Job
 from auditdeck.collector.receiver import Receiver
 from auditdeck.collector.rules import Rules
@@ -84,7 +84,7 @@ class Collector:
             thread.start()
         for output in self.outputs:
             output.start()
-        self.attempts.attempt("write the event log", lambda: self.health.report("started"))
+        self.report_health("started")
 
     def open(self, opened: contextlib.ExitStack) -> None:
         """What belongs to this process alone: event log, audit socket, tracepoint, rules."""
@@ -168,7 +168,7 @@ class Collector:
             Job(LOOK, "close a segment", self.segments.rotate),
             Job(LOOK, "start a compaction", self.segments.compact),
             Job(BOUNDS, "keep the bounds of the event log", self.segments.keep_bounds),
-            Job(LOOK, "write the event log", self.report_health_when_due),
+            Job(LOOK, "look whether health is to be reported", self.report_health_when_due),
             Job(TOLD, "write the status", self.write_status),
         ]
 
@@ -225,10 +225,14 @@ class Collector:
         counters.dead_letters = sum(output.counts.dead_letters for output in self.outputs)
         counters.behind = max((output.behind() for output in self.outputs), default=0)
 
+    def report_health(self, state: State = "running") -> None:
+        """Also at the end; what the disk refuses is what keeps documents from being written."""
+        self.count()
+        self.attempts.attempt("write the event log", lambda: self.health.report(state))
+
     def report_health_when_due(self) -> None:
         if self.health.due:
-            self.count()
-            self.health.report()
+            self.report_health()
 
     def write_status(self) -> None:
         self.count()
@@ -297,8 +301,7 @@ class Collector:
         self.receiver.finish()
         for thread in self.threads:
             thread.join(60)
-        self.count()
-        self.attempts.attempt("write the event log", lambda: self.health.report("stopped"))
+        self.report_health("stopped")
         stop_outputs(self.outputs, LAST_SENDING)
         self.segments.close()
         self.attempts.attempt("close the event log", self.writer.close)
