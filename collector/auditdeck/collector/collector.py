@@ -127,7 +127,6 @@ class Collector:
         self.context = self.make_context()
         self.sink = Sink(self.writer, attempts, counters)
         self.outputs = open_outputs(settings, self.make_users())
-        self.filters = self.make_filters()
         documents = settings.documents
         original = documents.original or settings.outputs.needs_original
         marker = None
@@ -139,7 +138,7 @@ class Collector:
         self.decoder = Decoder(
             assembler,
             Encoder(self.context, original=original, socket_events=documents.socket_events),
-            self.filters,
+            self.make_filters(),
             DamagedLog(self.data_dir / "damaged.log", self.context.redactor),
             self.sink,
             counters,
@@ -271,7 +270,7 @@ class Collector:
         rules = Rules(changed, statements, tracepoint=self.tracepoint is not None)
         notes = self.watch.reload(rules)
         self.context.redact(changed.redact)
-        self.settings, self.statements, self.decoder.filters = changed, statements, filters
+        self.settings, self.decoder.filters = changed, filters
         if self.connections is not None:
             self.connections.filters = more
         later = [name for name in settings.__struct_fields__ if getattr(settings, name) != getattr(changed, name)]
