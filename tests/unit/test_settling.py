@@ -82,6 +82,17 @@ def test_a_socket_that_is_gone_is_not_waited_for() -> None:
     assert settling.due() == [LINE]
 
 
+def test_the_descriptor_of_a_socketcall_is_in_a_record_of_its_own() -> None:
+    sockets = Sockets()
+    [call, address] = event().items
+    call = (call[0], call[1].replace(b"c000003e syscall=42", b"40000003 syscall=102").replace(b" a0=7", b" a0=3"))
+    more = (1304, call[1][:26] + b"nargs=3 a0=1b a1=ffe a2=10")
+    made = Event(b"1700000000.123:42", [call, more, address])
+    made.split()
+    assert Settling(sockets.look).hold(made, LINE)
+    assert sockets.asked == [(9, 0x1B, ("192.0.2.1", 443))]
+
+
 def test_it_looks_seldom_and_holds_a_bounded_number() -> None:
     sockets = Sockets()
     settling = Settling(sockets.look, sockets.clock)

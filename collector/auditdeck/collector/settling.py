@@ -18,10 +18,12 @@ from auditdeck.context.sockets import Progress, progress
 UNRESOLVED, ESTABLISHED = b'"state":"unresolved"', b'"state":"established"'
 # Within a string of JSON these quotes would be escaped, so none of it is a text of the event.
 UNKNOWN = re.compile(rb'"(outcome|result)":"unknown"')
+SOCKETCALL = 1304
+FIRST = re.compile(rb" a0=([0-9a-f]{1,16})")
 PATIENCE, AGAIN = 1.0, 0.1
 """Seconds for which an answer is waited for, and between two looks."""
 MOST = 5_000
-"""Connections that are waited for at a time; what comes beyond is written as it is."""
+"""Connections that are waited for at a time; what comes beyond is looked at once."""
 
 
 class Waiting(NamedTuple):
@@ -47,17 +49,17 @@ class Settling:
 
     def hold(self, event: Event, line: bytes) -> bool:
         """Whether it is waited for: it is of a connection under way, and its socket can still be looked at."""
-        if UNRESOLVED not in line or len(self.waiting) >= MOST:
+        if UNRESOLVED not in line:
             return False
-        arguments, ids = event.arguments.split(), event.ids.split()
-        if not arguments or not ids:
+        descriptor, ids = descriptor_of(event), event.ids.split()
+        if descriptor is None or not ids:
             return False
         to = orjson.loads(line).get("destination", {})
-        descriptor, pid = int(arguments[0][3:], 16), int(ids[1][4:])
-        found = Waiting(line, pid, descriptor, (to.get("ip", ""), to.get("port", 0)), self.clock() + PATIENCE)
-        if self.look(*found[1:4]) is Progress.GONE:
+        pid, peer = int(ids[1][4:]), (to.get("ip", ""), to.get("port", 0))
+        found = self.look(pid, descriptor, peer)
+        if found is Progress.GONE or (found is Progress.UNDER_WAY and len(self.waiting) >= MOST):
             return False
-        self.waiting.append(found)
+        self.waiting.append(Waiting(line, pid, descriptor, peer, self.clock() + PATIENCE))
         return True
 
     def due(self) -> list[bytes]:
@@ -85,6 +87,15 @@ class Settling:
         ready += [one.line for one in self.waiting]
         self.waiting = []
         return ready
+
+
+def descriptor_of(event: Event) -> int | None:
+    """The first argument of connect(2), on i386 also by way of socketcall(2); None if the event does not tell it."""
+    for kind, payload in event.items:
+        if kind == SOCKETCALL:
+            return int(match[1], 16) if (match := FIRST.search(payload)) else None
+    match = FIRST.match(event.arguments)
+    return int(match[1], 16) if match else None
 
 
 def settled(line: bytes) -> bytes:

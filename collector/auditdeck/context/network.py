@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from auditdeck.cache import Cache
 from auditdeck.context.addresses import OwnAddresses
-from auditdeck.context.sockets import PROTOCOLS, Descriptor, Progress, descriptor, progress
+from auditdeck.context.sockets import PROTOCOLS, Descriptor, descriptor
 
 SOCKETS_REMEMBERED = 16384
 SOCKET_TYPE_MASK = 0xF
@@ -35,15 +35,13 @@ class Socket:
 
 
 class Connect(NamedTuple):
-    """What a connect was. `transport` "" and `source` "unknown" go together; `settled` is one that was under way when
-    it returned, and was seen to be established since."""
+    """What a connect was. `transport` "" and `source` "unknown" go together."""
 
     transport: str
     source: str
     repeat: bool
     failed: bool
     under_way: bool
-    settled: bool = False
 
 
 BEGUN = Connect("tcp", "result", repeat=False, failed=False, under_way=True)
@@ -71,8 +69,6 @@ class Network:
         found = self.called(pid, number, destination, result)
         if self.told and found.transport != "udp":
             return found._replace(repeat=True)
-        if self.live and found.under_way and not found.repeat:
-            return found._replace(settled=progress(pid, number, destination) is Progress.CONNECTED)
         return found
 
     def called(self, pid: int, number: int, destination: tuple[str, int], result: int) -> Connect:

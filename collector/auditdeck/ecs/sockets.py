@@ -73,12 +73,12 @@ def connect_part(connect: Connect, result: int) -> Part:
     event = part["event"] = {}
     state = None
     if connect.transport == "tcp" and not connect.repeat:
-        state = "established" if connect.settled else state_of_result(result)
+        state = state_of_result(result)
     if state is not None:
         part["auditdeck"]["connection"] = Whole(state=state, source="audit")
     if connect.under_way:
-        event["outcome"] = "success" if connect.settled else "unknown"
-        part["auditd"] = {"result": event["outcome"]}
+        event["outcome"] = "unknown"
+        part["auditd"] = {"result": "unknown"}
     elif state not in (None, "established"):
         part["error"] = Whole(code=errno.errorcode.get(-result, str(-result)))
     if connect.repeat or not (result == 0 or connect.under_way or connect.failed):
