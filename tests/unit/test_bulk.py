@@ -17,6 +17,7 @@ from elastic_transport import BaseNode, HttpHeaders
 from elastic_transport._models import ApiResponseMeta
 from elastic_transport._node import NodeApiResponse
 
+from auditdeck.cli import resend
 from auditdeck.collector.health import Counters
 from auditdeck.eventlog.status import write_status
 from auditdeck.eventlog.writer import Writer
@@ -92,7 +93,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     CLUSTER.__init__()  # type: ignore[misc]
     made = make_client
     monkeypatch.setattr(module, "make_client", lambda settings: made(settings, node_class=Node))
-    monkeypatch.setattr("auditdeck.cli.resend.make_client", lambda settings: made(settings, node_class=Node))
+    monkeypatch.setattr(resend, "make_client", lambda settings: made(settings, node_class=Node))
     return CLUSTER
 
 
