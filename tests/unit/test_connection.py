@@ -245,6 +245,31 @@ def test_one_that_stays_open_is_told_when_it_is_settled_and_when_it_ends() -> No
     assert tracker.poll()[0].phase is Phase.WHOLE, "the same memory was used for another socket"
 
 
+def test_one_whose_end_was_lost_is_forgotten_and_one_whose_end_waits_is_not() -> None:
+    """Of the ring buffer, which had no room for it, or has not been read to its end."""
+    source = Source()
+    now = 101 * SECOND + 30_000_000
+    tracker = Tracker(source, table(), lambda: now)
+
+    def sweep(*waiting: bytes) -> list[Phase]:
+        source.waiting = list(waiting)
+        tracker.swept = 0
+        return [change.phase for change in tracker.poll()]
+
+    source.open = [record(sock=7, closed=0)]
+    assert sweep() == [Phase.BEGUN]
+    source.open = []
+    busy = record(sock=9)
+    assert [sweep(busy) for _ in range(3)] == [[Phase.WHOLE]] * 3
+    assert 7 in tracker.begun, "its end may still come"
+    assert sweep(record(sock=7)) == [Phase.ENDED]
+    source.open = [record(sock=7, closed=0)]
+    assert sweep() == [Phase.BEGUN]
+    source.open = []
+    assert [sweep(), sweep()] == [[], []]
+    assert tracker.begun == {}
+
+
 def test_a_clock_that_was_set_does_not_move_what_came_before() -> None:
     times = {"real": 1000 * SECOND, "boot": 10 * SECOND}
     clock = Clock(lambda: times["real"], lambda: times["boot"])

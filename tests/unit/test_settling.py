@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import time
+
+import pytest
 
 from auditdeck import Encoder, Event, offline_context
+from auditdeck.collector.endings import Endings
 from auditdeck.collector.settling import MOST, Settling
+from auditdeck.connections.destroyed import Destroyed, Ended
+from auditdeck.connections.state import State
 from auditdeck.context.sockets import Progress, progress
 
 
@@ -44,7 +51,7 @@ class Sockets:
 
 def test_one_that_is_answered_in_time_is_established() -> None:
     sockets = Sockets()
-    settling = Settling(sockets.look, sockets.clock)
+    settling = Settling(sockets.look, clock=sockets.clock)
     assert settling.hold(event(), LINE)
     assert sockets.asked == [(9, 7, ("192.0.2.1", 443))]
     assert settling.due() == []
@@ -63,7 +70,7 @@ def test_one_that_is_answered_in_time_is_established() -> None:
 
 def test_after_a_second_it_stays_unresolved() -> None:
     sockets = Sockets()
-    settling = Settling(sockets.look, sockets.clock)
+    settling = Settling(sockets.look, clock=sockets.clock)
     assert settling.hold(event(), LINE)
     for _ in range(9):
         sockets.now += 0.11
@@ -74,7 +81,7 @@ def test_after_a_second_it_stays_unresolved() -> None:
 
 def test_a_socket_that_is_gone_is_not_waited_for() -> None:
     sockets = Sockets()
-    settling = Settling(sockets.look, sockets.clock)
+    settling = Settling(sockets.look, clock=sockets.clock)
     assert settling.hold(event(), LINE)
     sockets.found = Progress.GONE
     assert not settling.hold(event(43), LINE)
@@ -95,7 +102,7 @@ def test_the_descriptor_of_a_socketcall_is_in_a_record_of_its_own() -> None:
 
 def test_it_looks_seldom_and_holds_a_bounded_number() -> None:
     sockets = Sockets()
-    settling = Settling(sockets.look, sockets.clock)
+    settling = Settling(sockets.look, clock=sockets.clock)
     held = sum(settling.hold(event(), LINE) for _ in range(MOST + 10))
     assert held == MOST
     sockets.asked.clear()
@@ -112,6 +119,147 @@ def test_other_documents_are_not_held() -> None:
     settling = Settling(Sockets().look)
     established = LINE.replace(b'"state":"unresolved"', b'"state":"established"')
     assert not settling.hold(event(), established)
+
+
+class Ends:
+    """Ends of sockets that a test chooses."""
+
+    def __init__(self) -> None:
+        self.told: list[Ended] = []
+        self.closed = False
+
+    def take(self) -> list[Ended]:
+        found, self.told = self.told, []
+        return found
+
+    def close(self) -> None:
+        self.closed = True
+
+
+PEER, OTHER = ("192.0.2.1", 443), ("192.0.2.1", 80)
+CONTAINED = LINE.replace(b'"process":{', b'"container":{"id":"c"},"process":{', 1)
+
+
+@pytest.mark.parametrize(
+    ("ends", "lines", "states"),
+    [
+        ([(PEER, "established")], [LINE], ["established"]),
+        ([(PEER, "refused")], [LINE], ["refused"]),
+        ([(PEER, None)], [LINE], ["unresolved"]),
+        ([(OTHER, "established")], [LINE], ["unresolved"]),
+        ([(PEER, "established")] * 2, [LINE] * 2, ["established"] * 2),
+        ([(PEER, "established")], [LINE] * 2, ["unresolved"] * 2),
+        ([(PEER, "established"), (PEER, "refused")], [LINE] * 2, ["unresolved"] * 2),
+        ([(PEER, "established"), (OTHER, "refused")], [LINE], ["established"]),
+        ([(PEER, "established")], [CONTAINED], ["unresolved"]),
+    ],
+)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_ends_that_are_told_settle_what_is_certain(
+    ends: list[tuple[tuple[str, int], State | None]], lines: list[bytes], states: list[str], ahead: bool
+) -> None:
+    """An end says to which peer, and not whose: all that were under way must have ended, and alike."""
+    sockets, told = Sockets(), Ends()
+    sockets.found = Progress.GONE
+    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    if ahead:
+        told.told = [Ended(*one) for one in ends]
+        settling.look()
+        sockets.now += 0.09
+    found = [line for line in lines if not settling.hold(event(), line)]
+    if not ahead:
+        sockets.now += 0.04
+        told.told = [Ended(*one) for one in ends]
+    for _ in range(11):
+        settling.look()
+        sockets.now += 0.11
+        found += settling.due()
+    documents = [json.loads(line) for line in found]
+    assert [document["auditdeck"]["connection"]["state"] for document in documents] == states
+    outcomes = {"established": ("success", "success"), "refused": ("failure", "fail"), "unresolved": ("unknown",) * 2}
+    for document, state in zip(documents, states, strict=True):
+        assert (document["event"]["outcome"], document["auditd"]["result"]) == outcomes[state]
+    assert not settling.waiting
+    settling.finish()
+    assert told.closed
+
+
+def test_an_end_from_long_before_belongs_to_nobody() -> None:
+    sockets, told = Sockets(), Ends()
+    sockets.found = Progress.GONE
+    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    told.told = [Ended(PEER, "established")]
+    settling.look()
+    sockets.now += 0.6
+    assert settling.hold(event(), LINE)
+    sockets.now += 1.1
+    assert settling.due() == [LINE]
+
+
+def test_an_attempt_of_which_the_result_is_known_has_an_end_as_well() -> None:
+    """Its end is not taken for that of the one under way."""
+    sockets, told = Sockets(), Ends()
+    sockets.found = Progress.GONE
+    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    assert settling.hold(event(), LINE)
+    assert not settling.hold(event(43), LINE.replace(b'"state":"unresolved"', b'"state":"established"'))
+    told.told = [Ended(PEER, "established")]
+    settling.look()
+    sockets.now += 1.1
+    assert settling.due() == [LINE]
+
+
+def test_one_that_stays_open_is_of_no_concern_to_those_that_come_later() -> None:
+    sockets, told = Sockets(), Ends()
+    sockets.found = Progress.GONE
+    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    settling.hold(event(), LINE.replace(b'"state":"unresolved"', b'"state":"established"'))
+    sockets.now += 1.6
+    settling.hold(event(), LINE)
+    told.told = [Ended(PEER, "established")]
+    settling.look()
+    sockets.now += 0.2
+    [line] = settling.due()
+    assert json.loads(line)["auditdeck"]["connection"]["state"] == "established"
+
+
+def test_what_is_not_heard_of_any_more_is_forgotten() -> None:
+    sockets, told = Sockets(), Ends()
+    endings = Endings(told, sockets.clock)
+    endings.attempt(PEER)
+    told.told = [Ended(OTHER, "established")]
+    endings.look()
+    sockets.now += 10
+    endings.look()
+    assert endings.peers == {}
+
+
+def test_the_kernel_tells_the_end_of_a_real_socket() -> None:
+    try:
+        destroyed = Destroyed()
+    except OSError as error:
+        pytest.skip(f"this kernel does not tell: {error}")
+    with contextlib.closing(destroyed), socket.create_server(("127.0.0.1", 0)) as server:
+        there = server.getsockname()
+        socket.create_connection(there).close()
+        server.accept()[0].close()
+        closed = socket.socket()
+        closed.bind(("127.0.0.1", 0))
+        nobody = closed.getsockname()
+        with socket.socket() as refused:
+            refused.setblocking(False)
+            refused.connect_ex(nobody)
+            time.sleep(0.05)
+        closed.close()
+        found: list[Ended] = []
+        deadline = time.monotonic() + 5
+        while len([one for one in found if one.peer in (there, nobody)]) < 2 and time.monotonic() < deadline:
+            found += destroyed.take()
+            time.sleep(0.01)
+    assert {one.peer: one.state for one in found if one.peer in (there, nobody)} == {
+        there: "established",
+        nobody: "refused",
+    }
 
 
 def test_the_progress_of_a_real_socket() -> None:

@@ -16,6 +16,7 @@ from auditdeck.collector.attempts import Attempts
 from auditdeck.collector.connections import ConnectionReader, open_tracepoint
 from auditdeck.collector.damaged import DamagedLog
 from auditdeck.collector.decoder import Decoder, Types
+from auditdeck.collector.endings import Endings
 from auditdeck.collector.filters import Filters, make_filters
 from auditdeck.collector.health import Counters, Health, State
 from auditdeck.collector.housekeeper import Housekeeper, Job
@@ -26,6 +27,7 @@ from auditdeck.collector.session import Mode, Session
 from auditdeck.collector.settling import Settling
 from auditdeck.collector.sink import Sink
 from auditdeck.collector.watch import KernelWatch
+from auditdeck.connections.destroyed import Destroyed
 from auditdeck.context.first import FirstSeen
 from auditdeck.context.host import host_root, this_host
 from auditdeck.context.users import Users
@@ -145,7 +147,7 @@ class Collector:
             attempts=attempts,
             types=self.types,
             marker=marker,
-            settling=Settling() if self.tracepoint is None else None,
+            settling=self.make_settling() if self.tracepoint is None else None,
         )
         self.receiver = Receiver(self.capture, self.decoder, counters)
         if self.tracepoint is not None:
@@ -193,6 +195,13 @@ class Collector:
         context.first = FirstSeen(self.data_dir / "first-seen.ndjson")
         context.network.told = self.tracepoint is not None
         return context
+
+    def make_settling(self) -> Settling:
+        try:
+            return Settling(endings=Endings(Destroyed()))
+        except OSError as error:
+            logger.info("the kernel does not tell which sockets end: %s", error.strerror)
+            return Settling()
 
     def make_users(self) -> Users:
         root = host_root(self.settings.host.root)

@@ -115,6 +115,8 @@ class Decoder:
     def write(self, events: list[Event]) -> None:
         lines = []
         self.encoder.check()
+        if self.settling is not None:
+            self.settling.look()
         for event in events:
             if self.filters.rules and self.filters.drops(event):
                 self.counters.filtered += 1

@@ -8,16 +8,21 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import orjson
 
 from auditdeck.audit.event import Event
+from auditdeck.collector.endings import Endings, Peer
+from auditdeck.connections.state import State
 from auditdeck.context.sockets import Progress, progress
 
+CONNECT = b'"action":"connected-to"'
 UNRESOLVED, ESTABLISHED = b'"state":"unresolved"', b'"state":"established"'
 # Within a string of JSON these quotes would be escaped, so none of it is a text of the event.
 UNKNOWN = re.compile(rb'"(outcome|result)":"unknown"')
+RESULTS: dict[State, tuple[bytes, bytes]] = {"established": (b"success", b"success"), "refused": (b"failure", b"fail")}
+"""event.outcome and auditd.result."""
 SOCKETCALL = 1304
 FIRST = re.compile(rb" a0=([0-9a-f]{1,16})")
 PATIENCE, AGAIN = 1.0, 0.1
@@ -26,12 +31,15 @@ MOST = 5_000
 """Connections that are waited for at a time; what comes beyond is looked at once."""
 
 
-class Waiting(NamedTuple):
+@dataclass(slots=True)
+class Waiting:
+    """`socket` is pid and descriptor, None once it cannot be looked at any more; `ends` whether ends may tell of it."""
+
     line: bytes
-    pid: int
-    descriptor: int
-    peer: tuple[str, int]
-    until: float
+    came: float
+    peer: Peer
+    socket: tuple[int, int] | None
+    ends: bool
 
 
 class Settling:
@@ -39,27 +47,45 @@ class Settling:
 
     def __init__(
         self,
-        look: Callable[[int, int, tuple[str, int]], Progress] = progress,
+        look: Callable[[int, int, Peer], Progress] = progress,
+        endings: Endings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.look = look
+        self.sockets = look
+        self.endings = endings
         self.clock = clock
         self.waiting: list[Waiting] = []
         self.looked = 0.0
 
+    def look(self) -> None:
+        """Before the events of a batch, also if there are none."""
+        if self.endings is not None:
+            self.endings.look()
+
     def hold(self, event: Event, line: bytes) -> bool:
-        """Whether it is waited for: it is of a connection under way, and its socket can still be looked at."""
-        if UNRESOLVED not in line:
+        """Whether it is waited for: it is of a connection under way, and there is a way to know what becomes of it."""
+        under_way = UNRESOLVED in line
+        # What connect(2) itself was refused leaves no peer in its socket, and so no end that is told.
+        ends = self.endings is not None and CONNECT in line and (under_way or ESTABLISHED in line)
+        if not under_way and not ends:
             return False
+        document = orjson.loads(line)
+        to = document.get("destination", {})
+        peer = (to.get("ip", ""), to.get("port", 0))
+        if self.endings is not None:
+            self.endings.attempt(peer)
+        if not under_way:
+            return False
+        # The sockets of a container may be in a network namespace of which no end is told.
+        ends = ends and "container" not in document
         descriptor, ids = descriptor_of(event), event.ids.split()
-        if descriptor is None or not ids:
+        at = None if descriptor is None or not ids else (int(ids[1][4:]), descriptor)
+        found = Progress.GONE if at is None else self.sockets(*at, peer)
+        if found is Progress.GONE and not ends:
             return False
-        to = orjson.loads(line).get("destination", {})
-        pid, peer = int(ids[1][4:]), (to.get("ip", ""), to.get("port", 0))
-        found = self.look(pid, descriptor, peer)
-        if found is Progress.GONE or (found is Progress.UNDER_WAY and len(self.waiting) >= MOST):
+        if found is not Progress.CONNECTED and len(self.waiting) >= MOST:
             return False
-        self.waiting.append(Waiting(line, pid, descriptor, peer, self.clock() + PATIENCE))
+        self.waiting.append(Waiting(line, self.clock(), peer, at, ends))
         return True
 
     def due(self) -> list[bytes]:
@@ -70,22 +96,36 @@ class Settling:
         self.looked = now
         ready, waiting = [], []
         for one in self.waiting:
-            found = self.look(*one[1:4])
-            if found is Progress.CONNECTED:
-                ready.append(settled(one.line))
-            elif found is Progress.GONE or now >= one.until:
+            state = self.state(one)
+            if state is not None:
+                ready.append(settled(one.line, state))
+            elif now - one.came >= PATIENCE or not (one.socket or one.ends):
                 ready.append(one.line)
             else:
                 waiting.append(one)
         self.waiting = waiting
         return ready
 
+    def state(self, one: Waiting) -> State | None:
+        if one.socket is not None:
+            found = self.sockets(*one.socket, one.peer)
+            if found is Progress.CONNECTED:
+                return "established"
+            if found is Progress.GONE:
+                one.socket = None
+        if one.socket is None and one.ends and self.endings is not None:
+            return self.endings.state(one.peer, one.came)
+        return None
+
     def finish(self) -> list[bytes]:
         """All that wait."""
         self.looked = 0.0
+        self.look()
         ready = self.due()
         ready += [one.line for one in self.waiting]
         self.waiting = []
+        if self.endings is not None:
+            self.endings.source.close()
         return ready
 
 
@@ -98,6 +138,8 @@ def descriptor_of(event: Event) -> int | None:
     return int(match[1], 16) if match else None
 
 
-def settled(line: bytes) -> bytes:
-    """The document of a connection that was established after all."""
-    return UNKNOWN.sub(rb'"\1":"success"', line.replace(UNRESOLVED, ESTABLISHED, 1))
+def settled(line: bytes, state: State) -> bytes:
+    """The document of a connection of which it is known after all."""
+    outcome, result = RESULTS[state]
+    line = UNKNOWN.sub(lambda found: b'"%b":"%b"' % (found[1], outcome if found[1] == b"outcome" else result), line)
+    return line.replace(UNRESOLVED, b'"state":"%b"' % state.encode(), 1)

@@ -68,12 +68,17 @@ class Tracker:
         self.processes = processes
         self.clock = clock
         self.begun: dict[int, int] = {}
+        self.gone: dict[int, int] = {}
+        """Of those that have begun: no longer open at the last sweep; the end is in the ring buffer, or was lost."""
+        self.drained = False
         self.swept = 0.0
 
     def poll(self) -> list[Change]:
         changes = []
         begun = self.begun
-        for record in self.source.records():
+        records = self.source.records()
+        self.drained |= not records
+        for record in records:
             [kind] = KIND(record)
             if kind == EXITED:
                 connection = connection_of(record)
@@ -127,7 +132,9 @@ class Tracker:
             still[sock] = began
             if begun.get(sock) != began:
                 changes.append(Change(connection_of(data, place * CONNECTION.size), Phase.BEGUN))
-        # One whose end is in the ring buffer already is no longer open, but its end is still to come.
         gone = {sock: began for sock, began in begun.items() if sock not in still}
-        self.begun = still | gone
+        if self.drained:
+            # The ring buffer had no room for the end of these.
+            gone = {sock: began for sock, began in gone.items() if self.gone.get(sock) != began}
+        self.begun, self.gone, self.drained = still | gone, gone, False
         return changes

@@ -76,7 +76,9 @@ class Network:
         seen = self.sockets.get((pid, number))
         if seen is None and error == EINPROGRESS:
             return BEGUN
-        repeat = error in REPEATS or (seen is not None and seen.pending == destination)
+        # What is in progress now was not before: then it would have been EALREADY. The descriptor is another socket's.
+        again = seen is not None and seen.pending == destination and error != EINPROGRESS
+        repeat = error in REPEATS or again
         if seen is not None and error not in REPEATS:
             seen.pending = destination if error in UNDER_WAY else None
         transport, source = self.transport(pid, number, destination, error, seen)
