@@ -92,3 +92,6 @@ def test_every_number_of_a_known_mix(tmp_path: Path, away: Outside) -> None:
         "executables": {"connected": 3, "seen": 3, "share": 1.0},
     }
     assert {entry["executable"] for entry in answer["first_seen"]} == {str(first), str(second), str(third)}
+    lines = b"".join(path.read_bytes() for path in (tmp_path / "data" / "events").glob("*.ndjson"))
+    assert lines.count(b'"transport":"udp"') == 100, "connects of UDP are kept where rules ask for them"
+    assert b'"connection":{"state":' not in lines, "and those of TCP are told by the tracepoint alone"
