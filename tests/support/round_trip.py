@@ -18,11 +18,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
+from pyroute2 import IPRoute
+
+from tests.support.network import allow_ipv6, namespace, set_up
+
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
-NUMBERS = count()
 SERVER = Path(__file__).with_name("far_server.py")
 OPEN, DROPPED, CLOSED = 8080, 8082, 9
 
@@ -58,10 +60,6 @@ class Far:
         """Nobody answers there."""
         for program in ("iptables", "ip6tables"):
             self.run(program, "-A", "INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 def tun(name: str) -> int:
@@ -104,37 +102,32 @@ class Relay(threading.Thread):
 
 @contextmanager
 def round_trip(delay: float = 0.02) -> Iterator[Far]:
-    numbers = ((os.getpid() + following) % 200 + 20 for following in NUMBERS)
-    number = next(number for number in numbers if not Path(f"/run/netns/far{number}").exists())
-    name, here, there = f"far{number}", f"farh{number}", f"farn{number}"
-    far = Far(
-        name,
-        f"10.197.{number}.1",
-        f"10.197.{number}.2",
-        f"fd00:fa:{number:x}::1",
-        f"fd00:fa:{number:x}::2",
-        f"10.197.{number}.77",
-    )
-    ip("netns", "add", name)
-    devices = [tun(here), tun(there)]
-    relay = Relay(*devices, delay)
-    try:
-        ip("link", "set", there, "netns", name)
-        Path(f"/proc/sys/net/ipv6/conf/{here}/disable_ipv6").write_text("0")
-        for words in (("addr", "add", f"{far.near4}/24", "dev", here), ("addr", "add", f"{far.near6}/64", "dev", here)):
-            ip(*words)
-        ip("link", "set", here, "up")
-        ip("-n", name, "addr", "add", f"{far.ipv4}/24", "dev", there)
-        ip("-n", name, "addr", "add", f"{far.ipv6}/64", "dev", there)
-        ip("-n", name, "link", "set", there, "up")
-        ip("-n", name, "link", "set", "lo", "up")
-        relay.start()
-        yield far
-    finally:
-        for server in far.servers:
-            server.terminate()
-            server.wait()
-        relay.stop()
+    with contextlib.ExitStack() as stack:
+        number, inside = stack.enter_context(namespace("far"))
+        here = stack.enter_context(IPRoute())
+        near, there = f"farh{number}", f"farn{number}"
+        far = Far(
+            f"far{number}",
+            f"10.197.{number}.1",
+            f"10.197.{number}.2",
+            f"fd00:fa:{number:x}::1",
+            f"fd00:fa:{number:x}::2",
+            f"10.197.{number}.77",
+        )
+        devices = [tun(near), tun(there)]
         for device in devices:
-            os.close(device)
-        ip("netns", "del", name)
+            stack.callback(os.close, device)
+        relay = Relay(*devices, delay)
+        [index] = here.link_lookup(ifname=there)
+        here.link("set", index=index, net_ns_fd=far.name)
+        allow_ipv6(near)
+        set_up(here, near, f"{far.near4}/24", f"{far.near6}/64")
+        set_up(inside, there, f"{far.ipv4}/24", f"{far.ipv6}/64")
+        relay.start()
+        stack.callback(relay.stop)
+        try:
+            yield far
+        finally:
+            for server in far.servers:
+                server.terminate()
+                server.wait()

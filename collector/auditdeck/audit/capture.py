@@ -14,12 +14,13 @@ from collections.abc import Iterator
 
 from auditdeck.audit import messages as m
 from auditdeck.audit.assembler import Assembler
-from auditdeck.audit.client import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain, status_message
+from auditdeck.audit.client import ANSWER_TIMEOUT, AuditSocket, daemon_running, explain
 from auditdeck.audit.event import Event
 from auditdeck.audit.ext import Native, native
 from auditdeck.audit.record import Payload
 from auditdeck.errors import KernelError
 from auditdeck.libc import libc
+from auditdeck.netlink import HEADER_SIZE, NLMSG_ERROR
 
 SLOT = 9216
 """MAX_AUDIT_MESSAGE_LENGTH (8970) and a netlink header, rounded up."""
@@ -93,11 +94,11 @@ class Capture:
 
         Raises DaemonRunning if another one is alive. Records that come before the answer are kept.
         """
-        self.socket.send(status_message({"pid": os.getpid(), **settings}, 1))
+        self.socket.send(m.status_request({"pid": os.getpid(), **settings}, 1))
         deadline = time.monotonic() + ANSWER_TIMEOUT
         while time.monotonic() < deadline:
             for item in self.receive(0.1, nap=0):
-                if isinstance(item, bytes) or item[0] != m.NLMSG_ERROR:
+                if isinstance(item, bytes) or item[0] != NLMSG_ERROR:
                     self.early.append(item)
                     continue
                 (code,) = struct.unpack_from("=i", item[1])
@@ -112,14 +113,14 @@ class Capture:
         """After the kernel dropped the registration; in any thread. The answer comes among the records, where it is
         left out."""
         try:
-            self.socket.send(status_message({"pid": os.getpid()}, 1))
+            self.socket.send(m.status_request({"pid": os.getpid()}, 1))
         except OSError as error:
             raise explain(error.errno or 0, "become the audit daemon") from error
 
     def unregister(self) -> None:
         """Ends being the audit daemon; the kernel accepts that only from the daemon itself."""
         with contextlib.suppress(OSError):
-            self.socket.send(status_message({"pid": 0}, 2))
+            self.socket.send(m.status_request({"pid": 0}, 2))
 
     def events(self, seconds: float | None = None) -> Iterator[Event]:
         """The events of the kernel as they become complete, for so many seconds, or until `close`.
@@ -256,13 +257,13 @@ class Slots:
         self.answers = min(kinds) < m.AUDIT_FIRST_RECORD
         if max(lengths) <= SHORT:
             return [
-                (kind, block[start + m.HEADER_SIZE : start + length])
+                (kind, block[start + HEADER_SIZE : start + length])
                 for kind, start, length in zip(kinds, self.starts, lengths, strict=False)
             ]
         found = []
         for slot, (kind, length) in enumerate(zip(kinds, lengths, strict=True)):
             start, rest = slot * SHORT, slot * LONG
-            data = block[start + m.HEADER_SIZE : start + min(length, SHORT)]
+            data = block[start + HEADER_SIZE : start + min(length, SHORT)]
             found.append((kind, data + self.long[rest : rest + length - SHORT] if length > SHORT else data))
         return found
 

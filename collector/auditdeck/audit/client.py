@@ -15,9 +15,9 @@ from typing import Self
 
 from auditdeck.audit import messages as m
 from auditdeck.errors import DaemonRunning, KernelError, NotInitialNamespace, NotPermitted, RuleExists, RulesLocked
+from auditdeck.netlink import HEADER, HEADER_SIZE, NLMSG_DONE, NLMSG_ERROR, message
 
 ANSWER_TIMEOUT = 5.0
-HEADER = struct.Struct("=IHHII")
 
 
 class AuditSocket:
@@ -49,7 +49,7 @@ class AuditSocket:
     def status(self) -> m.Status:
         """AUDIT_GET."""
         answers = self.request(m.AUDIT_GET, b"", "read the audit status")
-        fields = m.audit_status().read(answers[0])
+        fields = m.AUDIT_STATUS.read(answers[0])
         del fields["mask"]
         return m.Status(**fields)
 
@@ -74,25 +74,25 @@ class AuditSocket:
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         if given:
-            self.send(status_message(given, self.next()), "change " + ", ".join(given))
+            self.set_status(given, "change " + ", ".join(given))
 
     def reset_lost(self) -> None:
         """Sets the kernel's count of lost records to 0 (Linux 4.15)."""
-        message = m.audit_status()
-        message["mask"] = m.STATUS_LOST
-        self.send(message.pack(m.AUDIT_SET, self.next()), "reset the count of lost records")
+        self.set_status({"lost": 0}, "reset the count of lost records")
+
+    def set_status(self, values: dict[str, int], what: str) -> None:
+        sequence = self.next()
+        self.exchange(m.status_request(values, sequence), sequence, what, answered=False, many=False)
 
     def features(self) -> dict[str, int]:
         """AUDIT_GET_FEATURE: `mask`, `features` and `lock`, one bit a feature."""
-        return m.audit_features().read(self.request(m.AUDIT_GET_FEATURE, b"", "read the audit features")[0])
+        return m.AUDIT_FEATURES.read(self.request(m.AUDIT_GET_FEATURE, b"", "read the audit features")[0])
 
     def lock_loginuid(self) -> None:
         """`auditctl --loginuid-immutable`: login uids cannot be changed until the next boot."""
-        message = m.audit_features()
         bit = m.LOGINUID_IMMUTABLE
-        for name, value in {"vers": 1, "mask": bit, "features": bit, "lock": bit}.items():
-            message[name] = value
-        self.send(message.pack(m.AUDIT_SET_FEATURE, self.next()), "make login uids immutable")
+        body = m.AUDIT_FEATURES.pack(vers=1, mask=bit, features=bit, lock=bit)
+        self.request(m.AUDIT_SET_FEATURE, body, "make login uids immutable", answered=False)
 
     def rules(self) -> list[bytes]:
         """AUDIT_LIST_RULES: the loaded rules in the kernel's order, each a `struct audit_rule_data`."""
@@ -121,11 +121,7 @@ class AuditSocket:
     def request(self, kind: int, body: bytes, what: str, *, answered: bool = True, many: bool = False) -> list[bytes]:
         """Sends one request; the payloads of its answers (up to NLMSG_DONE if `many`)."""
         sequence = self.next()
-        header = HEADER.pack(m.HEADER_SIZE + len(body), kind, m.NLM_F_REQUEST | m.NLM_F_ACK, sequence, 0)
-        return self.exchange(header + body, sequence, what, answered=answered, many=many)
-
-    def send(self, message: bytes, what: str) -> None:
-        self.exchange(message, self.sequence, what, answered=False, many=False)
+        return self.exchange(message(kind, sequence, body), sequence, what, answered=answered, many=many)
 
     def exchange(self, message: bytes, sequence: int, what: str, *, answered: bool, many: bool) -> list[bytes]:
         try:
@@ -143,32 +139,23 @@ class AuditSocket:
             _, kind, _, reply, _ = HEADER.unpack_from(data)
             if reply != sequence:
                 continue
-            if kind == m.NLMSG_ERROR:
-                (code,) = struct.unpack_from("=i", data, m.HEADER_SIZE)
+            if kind == NLMSG_ERROR:
+                (code,) = struct.unpack_from("=i", data, HEADER_SIZE)
                 if code:
                     raise explain(-code, what)
                 acknowledged = True
                 if not answered or (answers and not many):
                     return answers
-            elif kind == m.NLMSG_DONE:
+            elif kind == NLMSG_DONE:
                 return answers
             else:
-                answers.append(data[m.HEADER_SIZE :])
+                answers.append(data[HEADER_SIZE:])
                 if acknowledged and not many:
                     return answers
         raise KernelError(
             f"the kernel did not answer within {ANSWER_TIMEOUT:.0f} s when asked to {what}",
             "see the kernel log (dmesg) and whether audit=0 is on the kernel command line",
         )
-
-
-def status_message(values: dict[str, int], sequence: int) -> bytes:
-    """AUDIT_SET for the named fields of `struct audit_status`."""
-    message = m.audit_status()
-    message["mask"] = sum(m.STATUS_MASKS[name] for name in values)
-    for name, value in values.items():
-        message[name] = value
-    return message.pack(m.AUDIT_SET, sequence)
 
 
 def explain(code: int, what: str) -> KernelError:

@@ -1,18 +1,14 @@
-"""The structures of linux/audit.h as netlink messages, declared once."""
+"""The structures of linux/audit.h, declared once."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pyroute2.netlink import nlmsg
+from auditdeck.netlink import message
 
 NETLINK_AUDIT = 9
-NLMSG_ERROR = 2
-NLMSG_DONE = 3
-NLM_F_REQUEST = 1
-NLM_F_ACK = 4
-HEADER_SIZE = 16
 
 AUDIT_GET = 1000
 AUDIT_SET = 1001
@@ -41,6 +37,7 @@ STATUS_LOST = 0x40
 STATUS_BACKLOG_WAIT_TIME_ACTUAL = 0x80
 
 STATUS_MASKS = {
+    "lost": STATUS_LOST,
     "enabled": STATUS_ENABLED,
     "failure": STATUS_FAILURE,
     "pid": STATUS_PID,
@@ -50,72 +47,65 @@ STATUS_MASKS = {
 }
 
 
-class AuditMessage(nlmsg):  # type: ignore[misc]
-    """A netlink message whose fields are read up to where the kernel's (maybe older, shorter) struct ends."""
-
-    __slots__ = ()
-
-    def read(self, payload: bytes) -> dict[str, Any]:
-        """The fields of a bare payload, without its netlink header; what is missing at the end is 0."""
-        values: dict[str, Any] = {}
-        size = sum(4 * count(form) for _, form in self.fields)
-        padded = payload.ljust(size, b"\0")
-        offset = 0
-        for name, form in self.fields:
-            values[name], offset = self.decode_field(form, padded, offset)
-        return values
-
-    def pack(self, kind: int, sequence: int, flags: int = NLM_F_REQUEST | NLM_F_ACK) -> bytes:
-        self["header"] = {"type": kind, "flags": flags, "sequence_number": sequence, "pid": 0}
-        self.encode()
-        return bytes(self.data)
+Words = int | Sequence[int]
 
 
-def count(form: str) -> int:
-    return int(form[:-1] or 1)
+class Structure:
+    """A structure of unsigned 32-bit words: the name of each member, and of how many words it is."""
+
+    def __init__(self, **members: int) -> None:
+        self.members = members
+        self.struct = struct.Struct(f"={sum(members.values())}I")
+        self.size = self.struct.size
+
+    def pack(self, **values: Words) -> bytes:
+        """What is not given is 0. An array may be shorter than its member."""
+        words: list[int] = []
+        for name, count in self.members.items():
+            value = values.pop(name, 0)
+            given = [value] if isinstance(value, int) else list(value)
+            words += given + [0] * (count - len(given))
+        assert not values, values
+        return self.struct.pack(*words)
+
+    def array(self, payload: bytes, name: str) -> tuple[int, ...]:
+        """The words of a member; 0 for those that are missing at the end, as in an older kernel's shorter structure."""
+        at = 0
+        for member, count in self.members.items():
+            if member == name:
+                break
+            at += count
+        return self.words(payload)[at : at + count]
+
+    def read(self, payload: bytes) -> dict[str, int]:
+        """The members that are one word; 0 for those that are missing at the end."""
+        found, at = {}, 0
+        words = self.words(payload)
+        for name, count in self.members.items():
+            if count == 1:
+                found[name] = words[at]
+            at += count
+        return found
+
+    def words(self, payload: bytes) -> tuple[int, ...]:
+        return self.struct.unpack(payload[: self.size].ljust(self.size, b"\0"))
 
 
-class audit_status(AuditMessage):  # noqa: N801 (the kernel's name)
-    """`struct audit_status`."""
-
-    __slots__ = ()
-    fields = (
-        ("mask", "I"),
-        ("enabled", "I"),
-        ("failure", "I"),
-        ("pid", "I"),
-        ("rate_limit", "I"),
-        ("backlog_limit", "I"),
-        ("lost", "I"),
-        ("backlog", "I"),
-        ("feature_bitmap", "I"),
-        ("backlog_wait_time", "I"),
-        ("backlog_wait_time_actual", "I"),
-    )
+AUDIT_STATUS = Structure(
+    mask=1, enabled=1, failure=1, pid=1, rate_limit=1, backlog_limit=1, lost=1, backlog=1, feature_bitmap=1,
+    backlog_wait_time=1, backlog_wait_time_actual=1,
+)  # fmt: skip
+AUDIT_FEATURES = Structure(vers=1, mask=1, features=1, lock=1)
+AUDIT_RULE_DATA = Structure(
+    flags=1, action=1, field_count=1, mask=64, fields=64, values=64, fieldflags=64, buflen=1
+)  # fmt: skip
+"""Up to `buflen`; the strings follow it."""
 
 
-class audit_features(AuditMessage):  # noqa: N801
-    """`struct audit_features`."""
-
-    __slots__ = ()
-    fields = (("vers", "I"), ("mask", "I"), ("features", "I"), ("lock", "I"))
-
-
-class audit_rule_data(AuditMessage):  # noqa: N801
-    """`struct audit_rule_data` up to `buflen`; the strings follow it."""
-
-    __slots__ = ()
-    fields = (
-        ("flags", "I"),
-        ("action", "I"),
-        ("field_count", "I"),
-        ("mask", "64I"),
-        ("fields", "64I"),
-        ("values", "64I"),
-        ("fieldflags", "64I"),
-        ("buflen", "I"),
-    )
-    SIZE = 4 * (4 + 4 * 64)
+def status_request(values: dict[str, int], sequence: int) -> bytes:
+    """AUDIT_SET for the named members of `struct audit_status`."""
+    mask = sum(STATUS_MASKS[name] for name in values)
+    return message(AUDIT_SET, sequence, AUDIT_STATUS.pack(mask=mask, **values))
 
 
 @dataclass(frozen=True, slots=True)

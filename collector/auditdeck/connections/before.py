@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from auditdeck.netlink import dump
+
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-HEADER = struct.Struct("=IHHII")
 REQUEST = struct.Struct("=BBBxI48x")
 """`struct inet_diag_req_v2`: family, protocol, ext, states, and an empty `struct inet_diag_sockid`."""
 MESSAGE = struct.Struct("=BBxx2s2s16s16s4xQ")
@@ -21,7 +19,6 @@ MESSAGE = struct.Struct("=BBxx2s2s16s16s4xQ")
 ESTABLISHED, CLOSE_WAIT, LISTEN = 1, 8, 10
 """include/net/tcp_states.h."""
 STATES = 1 << ESTABLISHED | 1 << CLOSE_WAIT | 1 << LISTEN
-PATIENCE = 5.0
 AGAIN = 30.0
 """Seconds after which it is looked again which of them are still open."""
 
@@ -83,24 +80,8 @@ class OpenBefore:
 
 def tcp_sockets() -> list[Socket]:
     """Those that listen or are connected. Raises OSError."""
-    with contextlib.closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)) as diag:
-        diag.settimeout(PATIENCE)
-        return [found for family in (socket.AF_INET, socket.AF_INET6) for found in dumped(diag, family)]
-
-
-def dumped(diag: socket.socket, family: int) -> Iterator[Socket]:
-    body = REQUEST.pack(family, socket.IPPROTO_TCP, 0, STATES)
-    length = HEADER.size + len(body)
-    diag.send(HEADER.pack(length, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, family, 0) + body)
-    while True:
-        data = diag.recv(1 << 16)
-        at = 0
-        while at < len(data):
-            length, kind, _, _, _ = HEADER.unpack_from(data, at)
-            if kind == NLMSG_DONE:
-                return
-            if kind == NLMSG_ERROR:
-                code = -struct.unpack_from("=i", data, at + HEADER.size)[0]
-                raise OSError(code, "the kernel does not tell its sockets")
-            yield Socket._make(MESSAGE.unpack_from(data, at + HEADER.size))
-            at += (length + 3) & ~3
+    return [
+        Socket._make(MESSAGE.unpack_from(found))
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for found in dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, REQUEST.pack(family, socket.IPPROTO_TCP, 0, STATES))
+    ]

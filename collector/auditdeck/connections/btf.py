@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from array import array
-from functools import cache
 from pathlib import Path
 
 from auditdeck.errors import TracepointError
@@ -63,7 +62,6 @@ class Btf:
                 self.typedefs.setdefault(name, number)
             at += fixed[kind] + each[kind] * (info & 0xFFFF)
 
-    @cache  # noqa: B019
     def type_id(self, name: str, kind: int) -> int:
         """The id of a struct or typedef by its name."""
         named = self.structs if kind == STRUCT else self.typedefs

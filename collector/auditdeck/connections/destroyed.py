@@ -8,14 +8,14 @@ import socket
 import struct
 from typing import NamedTuple
 
-from auditdeck.connections.before import HEADER, MESSAGE, NETLINK_SOCK_DIAG, Socket
+from auditdeck.connections.before import MESSAGE, NETLINK_SOCK_DIAG, Socket
 from auditdeck.connections.state import State
+from auditdeck.netlink import HEADER_SIZE, attributes
 
 GROUPS = 1 << 0 | 1 << 2
 """SKNLGRP_INET_TCP_DESTROY and SKNLGRP_INET6_TCP_DESTROY of linux/sock_diag.h."""
 SO_RCVBUFFORCE, BUFFER = 33, 1 << 22
-ATTRIBUTE = struct.Struct("=HH")
-ATTRIBUTES_AT = 16 + 72
+ATTRIBUTES_AT = HEADER_SIZE + 72
 """Behind struct nlmsghdr and struct inet_diag_msg."""
 INET_DIAG_INFO = 2
 BYTES_ACKED, SEGMENTS_IN = (struct.Struct("=Q"), 120), (struct.Struct("=I"), 140)
@@ -66,15 +66,10 @@ class Destroyed:
 
 def ended_of(message: bytes) -> Ended | None:
     """None for a socket that never had a peer, and for a message without struct tcp_info."""
-    one = Socket._make(MESSAGE.unpack_from(message, HEADER.size))
+    one = Socket._make(MESSAGE.unpack_from(message, HEADER_SIZE))
+    info = attributes(message, ATTRIBUTES_AT).get(INET_DIAG_INFO)
     port = int.from_bytes(one.destination_port)
-    at = ATTRIBUTES_AT
-    while port and at + ATTRIBUTE.size <= len(message):
-        length, kind = ATTRIBUTE.unpack_from(message, at)
-        if kind == INET_DIAG_INFO:
-            return Ended((one.peer, port), state_of_info(message[at + ATTRIBUTE.size : at + length]))
-        at += max(length + 3 & ~3, ATTRIBUTE.size)
-    return None
+    return Ended((one.peer, port), state_of_info(info)) if port and info is not None else None
 
 
 def state_of_info(info: bytes) -> State | None:

@@ -12,14 +12,14 @@ import struct
 import time
 from pathlib import Path
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
+from auditdeck import netlink
 from auditdeck.cache import Cache
 
-RTM_NEWADDR, RTM_GETADDR = 20, 22
-RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
-NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-NLMSG_ERROR, NLMSG_DONE = 2, 3
+RTM_GETADDR, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 22, 0x10, 0x100
+"""linux/rtnetlink.h."""
+IFADDRMSG = struct.Struct("=BBBBI")
+"""`struct ifaddrmsg` of linux/if_addr.h: family, prefix length, flags, scope, index."""
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 REMEMBERED = 8192
 LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 NAMESPACES = 1024
@@ -116,6 +116,16 @@ def own_namespace() -> int:
         return 0
 
 
+def own_addresses() -> set[str]:
+    """RTM_GETADDR: every local address of this network namespace, IPv4 and IPv6, as text. Raises OSError."""
+    own = set()
+    for answer in netlink.dump(socket.NETLINK_ROUTE, RTM_GETADDR, IFADDRMSG.pack(0, 0, 0, 0, 0)):
+        found = netlink.attributes(answer, IFADDRMSG.size)
+        if address := found.get(IFA_LOCAL) or found.get(IFA_ADDRESS):
+            own.add(str(ipaddress.ip_address(address)))
+    return own
+
+
 def addresses_of(pid: int) -> frozenset[str]:
     """The local addresses of a process's network namespace, from /proc/PID/net; none if the process is gone."""
     found: set[str] = set()
@@ -126,34 +136,3 @@ def addresses_of(pid: int) -> frozenset[str]:
     except (OSError, ValueError):
         pass
     return frozenset(found)
-
-
-def own_addresses() -> set[str]:
-    """RTM_GETADDR: every local address of this network namespace, IPv4 and IPv6, as text."""
-    own: set[str] = set()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
-        asked.bind((0, 0))
-        asked.settimeout(5)
-        message = ifaddrmsg()
-        message["header"] = {
-            "type": RTM_GETADDR,
-            "flags": NLM_F_REQUEST | NLM_F_DUMP,
-            "sequence_number": 1,
-            "pid": 0,
-        }
-        message.encode()
-        asked.send(bytes(message.data))
-        while True:
-            data = asked.recv(65536)
-            offset = 0
-            while offset + 16 <= len(data):
-                length, kind = struct.unpack_from("=IH", data, offset)
-                if kind in (NLMSG_DONE, NLMSG_ERROR):
-                    return own
-                if kind == RTM_NEWADDR:
-                    answer = ifaddrmsg(data[offset : offset + length])
-                    answer.decode()
-                    address = answer.get_attr("IFA_LOCAL") or answer.get_attr("IFA_ADDRESS")
-                    if address:
-                        own.add(str(ipaddress.ip_address(address)))
-                offset += (length + 3) & ~3

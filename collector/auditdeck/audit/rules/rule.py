@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from auditdeck.audit.messages import audit_rule_data
+from auditdeck.audit.messages import AUDIT_RULE_DATA
 from auditdeck.audit.rules import constants as c
 
 WORDS = struct.Struct("=64I")
@@ -46,39 +46,33 @@ class Rule:
                 values.append(len(encoded))
             else:
                 values.append(value & c.UNSET)
-        message = audit_rule_data()
-        message.update(
+        data = AUDIT_RULE_DATA.pack(
             flags=self.flags,
             action=self.action,
             field_count=len(fields),
             mask=WORDS.unpack(self.syscalls.to_bytes(WORDS.size, "little")),
-            fields=padded(fields),
-            values=padded(values),
-            fieldflags=padded(operators),
+            fields=fields,
+            values=values,
+            fieldflags=operators,
             buflen=len(strings),
         )
-        message.header = None
-        message.encode()
-        return bytes(message.data) + strings
+        return data + strings
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Rule:
-        raw = audit_rule_data().read(data[: audit_rule_data.SIZE])
-        strings = data[audit_rule_data.SIZE :]
+        raw = AUDIT_RULE_DATA.read(data)
+        numbers, operators, values, mask = (
+            AUDIT_RULE_DATA.array(data, name) for name in ("fields", "fieldflags", "values", "mask")
+        )
+        strings = data[AUDIT_RULE_DATA.size :]
         fields = []
         offset = 0
-        for number, operator, value in zip(
-            raw["fields"][: raw["field_count"]], raw["fieldflags"], raw["values"], strict=False
-        ):
+        for number, operator, value in zip(numbers[: raw["field_count"]], operators, values, strict=False):
             if number in c.STRING_FIELDS:
                 text = os.fsdecode(strings[offset : offset + value])
                 offset += value
                 fields.append(Field(number, operator & c.OPERATOR_MASK, text))
             else:
                 fields.append(Field(number, operator & c.OPERATOR_MASK, value))
-        syscalls = int.from_bytes(WORDS.pack(*raw["mask"]), "little")
+        syscalls = int.from_bytes(WORDS.pack(*mask), "little")
         return cls(raw["flags"], raw["action"], tuple(fields), syscalls)
-
-
-def padded(values: list[int]) -> tuple[int, ...]:
-    return tuple(values + [0] * (c.MAX_FIELDS - len(values)))
