@@ -12,6 +12,7 @@
     ├── SettingsError            a settings file or variable: names the key
     ├── CheckpointError          a search cannot go on where the last one ended
     ├── StoreError               the event log or the local store on disk
+    ├── MissingPackage           a Python package that comes with an extra is not installed
     └── ServeError               `auditdeck serve` cannot begin
 
 Each message is one sentence that says what is wrong, and `hint` what to do.
@@ -55,6 +56,10 @@ class RulesLocked(KernelError):
 
 class RuleExists(KernelError):
     """EEXIST on adding a rule."""
+
+
+class MissingPackage(AuditdeckError):
+    """`packages.py` says which extra brings it."""
 
 
 class CheckpointError(AuditdeckError):

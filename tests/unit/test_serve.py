@@ -378,6 +378,6 @@ def test_without_its_packages_it_says_which(tmp_path: Path) -> None:
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 1
     assert found.stderr.splitlines() == [
-        "auditdeck: `auditdeck serve` needs uvicorn",
+        "auditdeck: `auditdeck serve` needs the package uvicorn",
         "           pip install 'auditdeck[serve]'",
     ]

@@ -24,6 +24,7 @@ from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS, segment_path
 from auditdeck.eventlog.staged import Imported
 from auditdeck.eventlog.writer import Limits, Writer, compress
+from auditdeck.packages import has
 from auditdeck.query.compaction import compact, parquet_path
 
 logger = logging.getLogger("auditdeck")
@@ -126,6 +127,8 @@ def stage(
 
 def pack(data_dir: Path, numbers: list[int]) -> None:
     """Compacts segments, as a running collector does beside its work."""
+    if not has("duckdb"):
+        return
     import duckdb
 
     for number in numbers:

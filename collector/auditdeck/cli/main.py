@@ -9,6 +9,7 @@ import click
 
 from auditdeck import __version__
 from auditdeck.errors import AuditdeckError
+from auditdeck.packages import EXTRAS, missing
 from auditdeck.visible import visible
 
 COMMANDS = {
@@ -66,10 +67,12 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except AuditdeckError as error:
-        click.echo(f"auditdeck: {visible(str(error))}", err=True)
-        if error.hint:
-            click.echo(f"           {visible(error.hint)}", err=True)
-        sys.exit(1)
+        sys.exit(tell(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        sys.exit(tell(missing(package)))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -79,3 +82,11 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def tell(error: AuditdeckError) -> int:
+    """The exit status."""
+    click.echo(f"auditdeck: {visible(str(error))}", err=True)
+    if error.hint:
+        click.echo(f"           {visible(error.hint)}", err=True)
+    return 1

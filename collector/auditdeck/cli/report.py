@@ -11,6 +11,7 @@ import click
 
 from auditdeck.cli.moment import HELP, Moment
 from auditdeck.cli.options import Shared, print_json, shared
+from auditdeck.packages import require
 from auditdeck.query.answers import BY, Question, ask
 from auditdeck.query.question import ASKED_STATES
 
@@ -70,6 +71,8 @@ def command(
     A connection counts when it was established; attempts that were refused, unanswered or unreachable are shown apart.
     Works while a collector runs. Times are local; days, and times in JSON, are UTC.
     """
+    if html is not None:
+        require("jinja2", "--html")
     if since >= until:
         raise click.UsageError("--since must be before --until")
     print_report(shared, Question(since, until, **only), html, by)

@@ -18,6 +18,7 @@ from auditdeck.audit.rules.files import Statement, parse_line, read_rules
 from auditdeck.cli.options import Shared, go_audit_option, shared
 from auditdeck.collector.collector import Collector
 from auditdeck.errors import AuditdeckError
+from auditdeck.packages import require
 from auditdeck.settings.model import Settings
 
 logger = logging.getLogger("auditdeck")
@@ -77,6 +78,8 @@ def command(
         except AuditdeckError as error:
             logger.error("nothing was changed: %s%s", error, f" ({error.hint})" if error.hint else "")
 
+    if show_report:
+        require("duckdb", "--report")
     settings, statements = configured(shared.settings)
     collector = Collector(settings, statements)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.errors import ServeError
+from auditdeck.packages import require
 
 PORT = 8765
 
@@ -41,13 +41,13 @@ def command(shared: Shared, port: int, listen: str, path: Path | None) -> None:
     Prints an address with a token that lets a browser in; a new one at every start. Reads the data directory while a
     collector writes it, as the same user as `report`. Ctrl-C ends it.
     """
-    try:
-        from auditdeck.serve.app import make_app
-        from auditdeck.serve.server import listen as listen_on
-        from auditdeck.serve.server import listen_on_file, run
-        from auditdeck.serve.source import Source
-    except ModuleNotFoundError as error:
-        raise ServeError(f"`auditdeck serve` needs {error.name}", "pip install 'auditdeck[serve]'") from None
+    for package in ("starlette", "uvicorn"):
+        require(package, "`auditdeck serve`")
+    from auditdeck.serve.app import make_app
+    from auditdeck.serve.server import listen as listen_on
+    from auditdeck.serve.server import listen_on_file, run
+    from auditdeck.serve.source import Source
+
     source = Source(shared.data_dir)
     if path is not None:
         with listen_on_file(path) as on:

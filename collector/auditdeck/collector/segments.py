@@ -13,6 +13,7 @@ from auditdeck.eventlog.cursor import first_needed
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import EVENTS, PARQUET, segment_path, segments
 from auditdeck.eventlog.writer import Writer, compress
+from auditdeck.packages import has, hint
 from auditdeck.query.compaction import is_made_from, parquet_path
 from auditdeck.settings.model import EventLog, StoreSettings
 
@@ -36,6 +37,9 @@ class Segments:
         self.writer = writer
         self.log = log
         self.store = store
+        self.compacts = store.enabled and has("duckdb")
+        if store.enabled and not self.compacts:
+            logger.info("segments are not compacted to Parquet, for want of duckdb: %s", hint("duckdb"))
         self.readers = readers
         self.counters = counters
         self.packing: list[int] = []
@@ -76,7 +80,7 @@ class Segments:
                 del self.children[number]
                 if child.returncode:
                     logger.warning("segment %d could not be compacted; the report reads it as it is", number)
-        if self.packing and not self.children and self.store.enabled:
+        if self.packing and not self.children and self.compacts:
             number = self.packing.pop(0)
             source = segment_path(self.events, number).with_suffix(".ndjson.gz")
             command = [sys.executable, "-m", "auditdeck.query.compaction", str(source)]

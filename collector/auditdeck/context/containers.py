@@ -20,6 +20,7 @@ from typing import Any
 
 from auditdeck.cache import Cache
 from auditdeck.context.proc import Proc
+from auditdeck.packages import has, hint
 
 logger = logging.getLogger("auditdeck")
 
@@ -236,6 +237,9 @@ def open_containers(socket: str, proc: Proc | None = None) -> Containers:
     try:
         is_socket = bool(socket) and stat.S_ISSOCK(Path(socket).stat().st_mode)
     except OSError:
+        is_socket = False
+    if is_socket and not has("docker"):
+        logger.warning("containers: no names from Docker, for want of its package: %s", hint("docker"))
         is_socket = False
     if not is_socket:
         return Containers(proc=proc)

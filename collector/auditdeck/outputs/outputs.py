@@ -8,11 +8,13 @@ from pathlib import Path
 from auditdeck.context.users import Users
 from auditdeck.outputs.formats.encode import Encode, encoder
 from auditdeck.outputs.output import Output
+from auditdeck.packages import require
 from auditdeck.settings.model import OutputForm, Settings
 
 
 def open_outputs(settings: Settings, users: Users) -> list[Output]:
-    """All that are enabled, not started yet; their modules are loaded only then. Raises SettingsError."""
+    """All that are enabled, not started yet; their modules are loaded only then. Raises SettingsError and
+    MissingPackage."""
     data_dir = Path(settings.data_dir)
     outputs = settings.outputs
     found: list[Output] = []
@@ -21,6 +23,7 @@ def open_outputs(settings: Settings, users: Users) -> list[Output]:
         return encoder(form, users, original=settings.documents.original)
 
     if outputs.elasticsearch.enabled:
+        require("elasticsearch", "outputs.elasticsearch")
         from auditdeck.outputs.elasticsearch import ElasticsearchOutput
 
         found.append(ElasticsearchOutput(outputs.elasticsearch, data_dir, encode("ecs")))
