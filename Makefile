@@ -75,7 +75,7 @@ format: setup ## put the code into shape
 	@$(VENV)/ruff check --fix .
 
 lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
-	@uv pip compile pyproject.toml --extra containers --extra html --extra stack --universal --python-version 3.11 --generate-hashes --upgrade \
+	@uv pip compile pyproject.toml --extra containers --extra html --extra metrics --extra stack --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/runtime.lock
 	@uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/dev.lock

@@ -13,6 +13,7 @@ EXTRAS = {
     "elasticsearch": "stack",
     "jinja2": "html",
     "markupsafe": "html",
+    "prometheus_client": "metrics",
     "starlette": "serve",
     "urllib3": "stack",
     "uvicorn": "serve",

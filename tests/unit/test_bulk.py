@@ -546,9 +546,8 @@ def test_dead_letters_that_cannot_be_kept_hold_nothing_up(
 
 
 def test_status_and_doctor_show_dead_letters_of_earlier_runs(tmp_path: Path) -> None:
-    write_status(
-        tmp_path / "status.json", Counters(), outputs={"elasticsearch": Sent(error="takes no writes", doubled=0)}
-    )
+    outputs = {"elasticsearch": Sent(error="takes no writes", doubled=0)}
+    write_status(tmp_path / "status.json", {"counters": Counters(), "outputs": outputs})
     for number in range(3):
         DeadLetters(tmp_path).add(line(number), {"type": "document_parsing_exception", "reason": "r"})
     status = auditdeck("status", "--json", "--data-dir", str(tmp_path))

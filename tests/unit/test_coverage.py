@@ -74,7 +74,7 @@ def test_the_last_moments_of_a_collector_that_runs_are_watched(tmp_path: Path) -
     with Writer(tmp_path / "events") as writer:
         writer.append([document])
     since = {"host": "one", "seconds": 40.0, "unwatched": 0.0}
-    write_status(tmp_path / "status.json", {}, unreported=since)
+    write_status(tmp_path / "status.json", {"counters": {}, "unreported": since})
     hour = Question(now - timedelta(minutes=50), now + timedelta(seconds=30))
     found = ask(tmp_path, hour)["coverage"]
     assert found["share"] == pytest.approx(1.0, abs=0.001)

@@ -79,7 +79,11 @@ def test_every_extra_is_in_the_project_file() -> None:
     project = tomllib.loads(PROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
     assert set(EXTRAS.values()) <= extras.keys()
-    named = {re.split(r"[>\[]", words)[0].lower(): extra for extra, all_ in extras.items() for words in all_}
+    named = {
+        re.split(r"[>\[]", words)[0].lower().replace("-", "_"): extra
+        for extra, all_ in extras.items()
+        for words in all_
+    }
     assert {name: extra for name, extra in EXTRAS.items() if name != "markupsafe"}.items() <= named.items()
     bare_ones = {re.split(r">", words)[0].lower() for words in project["dependencies"]}
     assert not bare_ones & EXTRAS.keys()

@@ -140,7 +140,8 @@ def test_the_live_view_shows_them_too(name: str) -> None:
 
 def test_status_shows_texts_of_others_as_they_are(tmp_path: Path) -> None:
     errors = {"state": r"\[link=file:///x] [/] \x1b[31m" + "\x1b[31m\x9b\u202e"}
-    write_status(tmp_path / "status.json", Counters(), outputs={"elasticsearch": errors}, filters={"[/]": 1})
+    state = {"counters": Counters(), "outputs": {"elasticsearch": errors}, "filters": {"[/]": 1}}
+    write_status(tmp_path / "status.json", state)
     shown = auditdeck("status", "--data-dir", tmp_path)
     assert r"\[link=file:///x] [/]" in shown.stdout
     assert all(char.isprintable() or char == "\n" for char in shown.stdout)

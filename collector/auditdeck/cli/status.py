@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from auditdeck.audit.client import AuditSocket, process_alive
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import KernelError
-from auditdeck.eventlog.status import FRESH, STATUS, read_status
+from auditdeck.eventlog.status import STATUS, is_fresh, read_status, troubles
 from auditdeck.outputs.dead_letters import DeadLetters
 from auditdeck.report.console import make_console
 from auditdeck.visible import visible
@@ -25,7 +24,7 @@ EXPLAINED = {
 }
 BAD = {
     "not_watched", "failing", "unwatched", "lost", "ring_lost", "gaps", "dropped", "damaged", "dead_letters",
-    "kept_dead_letters", "doubled", "error",
+    "kept_dead_letters", "shortened", "doubled", "overruns", "error",
 }  # fmt: skip
 
 
@@ -52,7 +51,7 @@ def command(shared: Shared) -> int:
             console.print(table(f"Output {name}", counts))
     if not collector["running"]:
         return 3
-    return 4 if collector.get("not_watched") or collector.get("failing") else 0
+    return 4 if troubles(collector) else 0
 
 
 def kernel_state() -> dict[str, Any]:
@@ -69,7 +68,7 @@ def collector_state(shared: Shared) -> dict[str, Any]:
     status = read_status(shared.data_dir / STATUS)
     if status is None:
         return {"running": False, "data_dir": str(shared.data_dir)}
-    running = process_alive(status["pid"]) and time.time() - status["time"] < FRESH
+    running = process_alive(status["pid"]) and is_fresh(status)
     return {"running": running, "data_dir": str(shared.data_dir), "kept_dead_letters": kept(shared), **status}
 
 

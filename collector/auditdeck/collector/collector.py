@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,7 +42,12 @@ from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.status import STATUS, write_status
 from auditdeck.eventlog.writer import Limits, Writer
 from auditdeck.outputs.outputs import open_outputs, stop_outputs
+from auditdeck.packages import require
+from auditdeck.settings.kinds import host_and_port
 from auditdeck.settings.model import Settings
+
+if TYPE_CHECKING:
+    from auditdeck.collector.metrics_server import MetricsServer
 
 LOOK, WATCH, TOLD, BOUNDS = 1.0, 2.0, 5.0, 10.0
 """Seconds between two looks at what may have changed, at the kernel, between two status files, and two looks at the
@@ -86,6 +92,7 @@ class Collector:
             thread.start()
         for output in self.outputs:
             output.start()
+        self.listen()
         self.report_health("started")
 
     def open(self, opened: contextlib.ExitStack) -> None:
@@ -157,7 +164,26 @@ class Collector:
         names = [output.name for output in self.outputs]
         self.segments = Segments(self.data_dir, self.writer, settings.event_log, settings.store, names, counters)
         self.health = Health(counters, self.context.host.document, self.source, self.writer)
+        self.metrics = self.make_metrics()
         self.housekeeper = Housekeeper(self.jobs(), attempts)
+
+    def make_metrics(self) -> MetricsServer | None:
+        """Raises MissingPackage."""
+        if not self.settings.metrics.listen:
+            return None
+        require("prometheus_client", "metrics.listen")
+        from auditdeck.collector.metrics import Metrics
+        from auditdeck.collector.metrics_server import MetricsServer
+
+        host, port = host_and_port(self.settings.metrics.listen)
+        page = Metrics(self.state, self.decoder.lag).page
+        return MetricsServer(host, port, page, self.data_dir / STATUS)
+
+    def listen(self) -> None:
+        """For whoever asks for metrics; tried again while the port is taken."""
+        if self.metrics is not None:
+            what = f"serve metrics on {self.settings.metrics.listen}"
+            self.attempts.attempt(what, self.metrics.listen)
 
     def jobs(self) -> list[Job]:
         fsync = self.settings.event_log.fsync_interval
@@ -171,6 +197,7 @@ class Collector:
             Job(BOUNDS, "keep the bounds of the event log", self.segments.keep_bounds),
             Job(LOOK, "look whether health is to be reported", self.report_health_when_due),
             Job(TOLD, "write the status", self.write_status),
+            Job(BOUNDS, "listen for metrics", self.listen),
         ]
 
     @property
@@ -229,9 +256,11 @@ class Collector:
         """What is not counted as it happens."""
         counters = self.counters
         counters.queued = self.receiver.queued
-        counters.sent = sum(output.counts.sent for output in self.outputs)
-        counters.dead_letters = sum(output.counts.dead_letters for output in self.outputs)
-        counters.behind = max((output.behind() for output in self.outputs), default=0)
+        for output in self.outputs:
+            output.counts.behind = output.behind()
+        for name in ("sent", "dead_letters", "shortened", "doubled"):
+            setattr(counters, name, sum(getattr(output.counts, name) for output in self.outputs))
+        counters.behind = max((output.counts.behind for output in self.outputs), default=0)
 
     def report_health(self, state: State = "running") -> None:
         """Also at the end; what the disk refuses is what keeps documents from being written."""
@@ -243,24 +272,27 @@ class Collector:
             self.report_health()
 
     def write_status(self) -> None:
+        write_status(self.data_dir / STATUS, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """What it says of itself, as it is now."""
         self.count()
-        write_status(
-            self.data_dir / STATUS,
-            self.counters,
-            mode=self.mode,
-            not_watched=self.watch.troubles,
-            failing=sorted(self.attempts.failing),
-            unreported=self.health.unreported,
-            receive_buffer=self.capture.receive_buffer,
-            redacted=self.context.redactor.count,
-            filters=self.filter_counts(),
-            connections={
+        return {
+            "counters": self.counters,
+            "mode": self.mode,
+            "not_watched": self.watch.troubles,
+            "failing": sorted(self.attempts.failing),
+            "unreported": self.health.unreported,
+            "receive_buffer": self.capture.receive_buffer,
+            "redacted": self.context.redactor.count,
+            "filters": self.filter_counts(),
+            "connections": {
                 "source": self.source,
                 "why_not_tracepoint": self.no_tracepoint,
                 "open": self.connections.open if self.connections else None,
             },
-            outputs={output.name: output.counts for output in self.outputs},
-        )
+            "outputs": {output.name: output.counts for output in self.outputs},
+        }
 
     def filter_counts(self) -> dict[str, int]:
         found = {rule.name: rule.count for rule in self.decoder.filters.rules}
@@ -311,6 +343,8 @@ class Collector:
             thread.join(60)
         self.report_health("stopped")
         stop_outputs(self.outputs, LAST_SENDING)
+        if self.metrics is not None:
+            self.metrics.close()
         self.segments.close()
         self.attempts.attempt("close the event log", self.writer.close)
         self.attempts.attempt("write the status", self.write_status)

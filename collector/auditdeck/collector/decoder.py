@@ -15,6 +15,7 @@ from auditdeck.collector.attempts import Attempts
 from auditdeck.collector.damaged import DamagedLog
 from auditdeck.collector.filters import Filters
 from auditdeck.collector.health import Counters
+from auditdeck.collector.lag import Lag
 from auditdeck.collector.settling import AGAIN, Settling
 from auditdeck.collector.sink import Sink
 from auditdeck.ecs.first import FirstMarker
@@ -74,6 +75,7 @@ class Decoder:
         self.marker = marker
         self.settling = settling
         self.clock = clock
+        self.lag = Lag()
 
     @property
     def patience(self) -> float:
@@ -136,7 +138,9 @@ class Decoder:
         self.keep(lines)
         # Records of the kernel's own threads have nothing that ends them: they are waited for on purpose.
         if call := next((event for event in events if event.is_call), None):
-            self.counters.lag = max(self.counters.lag, round(self.clock() - float(call.moment), 3))
+            lag = max(0.0, self.clock() - float(call.moment))
+            self.lag.add(lag, len(events))
+            self.counters.lag = max(self.counters.lag, round(lag, 3))
 
     def keep(self, lines: list[bytes]) -> None:
         if self.marker is not None:

@@ -17,6 +17,8 @@ from auditdeck.eventlog.writer import Writer
 
 State = Literal["started", "running", "stopped"]
 HEALTH_INTERVAL = 60.0
+LOSSES = ("lost", "ring_lost", "gaps", "overruns", "dropped", "damaged", "dead_letters", "shortened")
+"""Counters of what is missing somewhere."""
 URGENT = ("lost", "gaps", "dropped", "damaged", "ring_lost", "unwatched")
 
 
@@ -31,8 +33,8 @@ class Counters(Counts):
     be read and torn lines, `absorbed`: socket events that only told a protocol, `filtered`: events that a filter kept
     out, and records of types that are not wanted,
     `lag`: the longest time in seconds, since the last report, from an event to its place in the event log,
-    `sent` and `dead_letters`: documents that outputs delivered, and that were refused for good, `behind`: bytes of the
-    event log that the slowest output has still to send.
+    `sent`, `dead_letters`, `shortened` and `doubled`: documents of all outputs (outputs/output.py), `behind`: bytes of
+    the event log that the slowest output has still to send.
     """
 
     connections: int = 0
@@ -51,6 +53,8 @@ class Counters(Counts):
     queued: int = 0
     sent: int = 0
     dead_letters: int = 0
+    shortened: int = 0
+    doubled: int = 0
     behind: int = 0
     lag: float = 0.0
 

@@ -14,10 +14,10 @@ FRESH = 30.0
 """Seconds for which it is believed."""
 
 
-def write_status(path: Path, counters: object, **more: Any) -> None:
+def write_status(path: Path, state: dict[str, Any]) -> None:
     """Replaces the file as a whole. Raises OSError."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), "counters": counters, **more}))
+    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), **state}))
     partial.replace(path)
 
 
@@ -28,3 +28,14 @@ def read_status(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return status
+
+
+def is_fresh(status: dict[str, Any]) -> bool:
+    """Whether it was written lately enough to be believed."""
+    age: float = time.time() - status["time"]
+    return age < FRESH
+
+
+def troubles(status: dict[str, Any]) -> list[str]:
+    """What is not watched, and what is not written, as sentences; none if all is."""
+    return [*status.get("not_watched", ()), *(f"cannot {what}" for what in status.get("failing", ()))]

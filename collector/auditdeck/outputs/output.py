@@ -28,8 +28,8 @@ ENDING = 3.0
 class Sent:
     """Since the start: documents acknowledged, those among them that were there already, and those refused for good.
 
-    `shortened` were too long for a datagram, `doubled` (at most so many) are there twice. `error` is what keeps the
-    output from going on, "" if nothing does.
+    `shortened` were too long for a datagram, `doubled` (at most so many) are there twice. `behind`: bytes of the event
+    log that are still to be sent, at the last look. `error` is what keeps the output from going on, "" if nothing does.
     """
 
     sent: int = 0
@@ -37,6 +37,7 @@ class Sent:
     dead_letters: int = 0
     shortened: int = 0
     doubled: int = 0
+    behind: int = 0
     error: str = ""
 
 

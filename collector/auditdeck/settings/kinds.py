@@ -98,12 +98,19 @@ def url(text: str) -> str:
     return text
 
 
-def host_and_port(text: str) -> tuple[str, int]:
+def host_and_port(text: str, example: str = "logs.example.org:514") -> tuple[str, int]:
     """Of host:port or [address]:port; raises ValueError."""
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not a valid address; use host:port, for example logs.example.org:514")
+        raise ValueError(f"{text!r} is not a valid address; use host:port, for example {example}")
     return host.strip("[]"), int(port)
+
+
+def listening(text: str) -> str:
+    """Where to listen: host:port, or nothing."""
+    if text:
+        host_and_port(text, "127.0.0.1:9464")
+    return text
 
 
 def file_mode(text: str) -> str:
@@ -181,6 +188,7 @@ BytePattern = Annotated[str, kind(byte_pattern, format="regex")]
 RuleLine = Annotated[str, kind(rule)]
 Network = Annotated[str, kind(network)]
 Url = Annotated[str, kind(url, url_text, format="uri")]
+Listen = Annotated[str, kind(listening)]
 FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]
 Fingerprint = Annotated[str, kind(fingerprint)]
 Secret = Annotated[str, kind(show=secret_text)]

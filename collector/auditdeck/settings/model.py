@@ -13,6 +13,7 @@ from auditdeck.settings.kinds import (
     Duration,
     FileMode,
     Fingerprint,
+    Listen,
     Network,
     Pattern,
     RecordType,
@@ -360,6 +361,14 @@ class Outputs(Model):
         return any(section.enabled and section.form != "ecs" for section in sections)
 
 
+class MetricsSettings(Model):
+    """What the collector counts, for Prometheus."""
+
+    listen: Listen = ""
+    """127.0.0.1:9464: serve /metrics (Prometheus), /healthz and /readyz there by HTTP. Empty: not at all. They have
+    neither password nor TLS: an address that others can reach shows them numbers, though no events."""
+
+
 class Settings(Model):
     """Everything that can be set; defaults do for one host."""
 
@@ -386,6 +395,8 @@ class Settings(Model):
       - {syscall: bind, message_type: SOCKADDR, regex: "saddr=(10..|0A..)"}"""
     host: HostSettings = msgspec.field(default_factory=HostSettings)
     outputs: Outputs = msgspec.field(default_factory=Outputs)
+    metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
+    """What is counted, for Prometheus. docs/metrics.md"""
 
     def problems(self) -> Trouble:
         if not self.data_dir:
