@@ -10,9 +10,8 @@ from typing import BinaryIO, cast
 from isal import isal_zlib
 
 from auditdeck.errors import AuditdeckError
+from auditdeck.gz import DAMAGED
 
-DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, isal_zlib.error)  # type: ignore[assignment]
-"""What reading raises where a compressed file is damaged."""
 BLOCK, LONGEST = 1 << 20, 8 << 20
 """Bytes of a block, and of the longest line: the kernel's records have 8,970 at most (linux/audit.h)."""
 PACKED = 16 << 10
@@ -28,7 +27,7 @@ class Inflated(io.RawIOBase):
         self.data = file.read(PACKED)
 
     def read(self, size: int = BLOCK) -> bytes:
-        """Up to `size` bytes; b"" at the end. Raises what DAMAGED names."""
+        """Up to `size` bytes; b"" at the end. Raises what gz.DAMAGED names."""
         while True:
             if self.engine.eof:
                 # Zeros may follow, to fill a tape's block (gzip(1)).

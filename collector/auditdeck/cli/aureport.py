@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from auditdeck.cli.logs import log_options
 from auditdeck.cli.moment import END, HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, print_json, with_shared
 from auditdeck.query import search as q
@@ -51,18 +52,7 @@ def settings_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only what this host recorded (can be repeated).")
 @click.option("-ts", "--start", "start", type=Moment(), metavar="TIME", help=f"From when on: {HELP}.")
 @click.option("-te", "--end", "end", type=Moment(end=True), metavar="TIME", help=END)
-@click.option(
-    "-if",
-    "--input",
-    "logs",
-    multiple=True,
-    metavar="FILE",
-    help="A log of auditd, or a directory of such, instead of the event log (can be repeated).",
-)
-@click.option("--input-logs", is_flag=True, help="The logs that auditd.conf(5) names.")
-@click.option(
-    "--eoe-timeout", type=click.IntRange(1), help="Seconds that an event of a log is waited for.  [default: 2]"
-)
+@log_options
 @click.option("-i", "--interpret", "interpret", is_flag=True, help="Spell numbers out (they always are).")
 @settings_option
 def command(

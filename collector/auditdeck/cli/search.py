@@ -14,6 +14,7 @@ import click
 from auditdeck.audit.architecture import ALL_NAMES, by_name, native
 from auditdeck.audit.tables.errors import ERRORS
 from auditdeck.audit.tables.syscalls import SYSCALLS
+from auditdeck.cli.logs import log_options
 from auditdeck.cli.moment import END, HELP, Moment, TwoWords
 from auditdeck.cli.options import Shared, with_shared
 from auditdeck.context.users import Users
@@ -71,15 +72,7 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-ge", "--gid-effective", "gid_effective", help="Effective group.")
 @option("-hn", "--host", "host", help="Host in the event (address or name).")
 @option("-i", "--interpret", "interpret", is_flag=True, help="Spell numbers out.", metavar=None)
-@option(
-    "-if",
-    "--input",
-    "logs",
-    multiple=True,
-    metavar="FILE",
-    help="A log of auditd, or a directory of such, instead of the event log (can be repeated).",
-)
-@option("--input-logs", is_flag=True, help="The logs that auditd.conf(5) names.", metavar=None)
+@log_options
 @option("-k", "--key", help="Key of a rule (part of it).")
 @option("-l", "--line-buffered", "line_buffered", is_flag=True, help="Write each line at once.", metavar=None)
 @option("-m", "--message", "message", multiple=True, help="Record types, with commas; ALL (can be repeated).")
@@ -105,7 +98,6 @@ def without_c(function: Callable[..., Any]) -> Callable[..., Any]:
 @option("-w", "--word", "whole", is_flag=True, help="Texts must match as a whole.", metavar=None)
 @option("-x", "--executable", "executable", help="Executable (part of its path).")
 @option("--container", help="Container, by id (or its beginning) or name.")
-@option("--eoe-timeout", type=click.IntRange(1), help="Seconds that an event of a log is waited for.  [default: 2]")
 @option("--format", "form", type=click.Choice(FORMATS), help="How to show events.", metavar=None)
 @option(
     "--escape",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from isal import igzip, isal_zlib
 
-ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+from auditdeck import gz
+
 HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 """Of each member that is written here: no name, no time, system unknown."""
 TRAILER = 8
@@ -33,7 +34,7 @@ def pieces(path: Path, on_damage: OnDamage | None = None) -> Iterator[tuple[int,
     """The documents of a compressed segment in pieces, each with its offset (in uncompressed bytes).
 
     With `on_damage`, what is damaged is passed over and told, once for each stretch. Without it raises what
-    segment.DAMAGED names.
+    gz.DAMAGED names.
     """
     with open(path, "rb") as file:
         size = file.seek(0, 2)
@@ -52,7 +53,7 @@ def pieces_of(packed: mmap.mmap, on_damage: OnDamage | None) -> Iterator[tuple[i
     while at < len(packed):
         try:
             end, length, kept = check(packed, at)
-        except (EOFError, ISAL_ERROR) as error:
+        except (EOFError, gz.ERROR) as error:
             if on_damage is None:
                 raise
             if not told:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 from auditdeck.eventlog.packed import pieces
-from auditdeck.eventlog.segment import DAMAGED, Segment, segments
+from auditdeck.eventlog.segment import Segment, segments
+from auditdeck.gz import DAMAGED
 
 BLOCK = 1 << 20
 SETTLED = 0.1

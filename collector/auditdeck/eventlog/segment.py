@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditdeck.eventlog.packed import ISAL_ERROR, OnDamage, pieces
+from auditdeck.eventlog.packed import OnDamage, pieces
 
-DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, ISAL_ERROR)
-"""What reading a compressed segment raises whose bytes have changed."""
 EVENTS, PARQUET = "events", "parquet"
 """Folders of a data directory: the segments, and the same as columns under the same numbers."""
 NAME = re.compile(r"(\d{10})\.ndjson(\.gz)?\Z")
@@ -55,7 +53,7 @@ def segments(folder: Path) -> list[Segment]:
 def blocks_of(segment: Segment, on_damage: OnDamage | None = None) -> Iterator[bytes]:
     """Its documents in blocks that end with a line, but for what is torn at the end.
 
-    What is damaged in a compressed one is passed over and told; without `on_damage` it raises what DAMAGED names.
+    What is damaged in a compressed one is passed over and told; without `on_damage` it raises what gz.DAMAGED names.
     """
     begun: list[bytes] = []
     for _, piece in pieces(segment.path, on_damage) if segment.compressed else plain_pieces(segment.path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+Status = dict[str, Any]
 STATUS = "status.json"
 FRESH = 30.0
 """Seconds for which it is believed."""
@@ -21,21 +22,21 @@ def write_status(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path) -> Status | None:
     """None if there is none that can be read; `time` in seconds since the epoch."""
     try:
-        status: dict[str, Any] = orjson.loads(path.read_bytes())
+        status: Status = orjson.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return status
+    return status if isinstance(status, dict) and isinstance(status.get("time"), float) else None
 
 
-def is_fresh(status: dict[str, Any]) -> bool:
+def is_fresh(status: Status) -> bool:
     """Whether it was written lately enough to be believed."""
     age: float = time.time() - status["time"]
     return age < FRESH
 
 
-def troubles(status: dict[str, Any]) -> list[str]:
+def troubles(status: Status) -> list[str]:
     """What is not watched, and what is not written, as sentences; none if all is."""
     return [*status.get("not_watched", ()), *(f"cannot {what}" for what in status.get("failing", ()))]

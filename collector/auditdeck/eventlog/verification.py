@@ -27,7 +27,8 @@ from auditdeck.eventlog.chain import (
     read_marks,
     signature,
 )
-from auditdeck.eventlog.segment import DAMAGED, Segment, blocks_of, segments
+from auditdeck.eventlog.segment import Segment, blocks_of, segments
+from auditdeck.gz import DAMAGED
 
 REPEATS = 3
 """Times that a log is looked at which is closed, compressed or deleted at the same time."""

@@ -16,7 +16,8 @@ from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import Chain, Compared, compare, linked, marks_path, read_marks
 from auditdeck.eventlog.open_segment import OpenSegment
 from auditdeck.eventlog.packed import member, pieces
-from auditdeck.eventlog.segment import DAMAGED, PARQUET, Segment, blocks_of, segment_path, segments
+from auditdeck.eventlog.segment import PARQUET, Segment, blocks_of, segment_path, segments
+from auditdeck.gz import DAMAGED
 from auditdeck.private_file import append
 
 logger = logging.getLogger("auditdeck")

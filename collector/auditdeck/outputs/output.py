@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from auditdeck.eventlog.cursor import Cursor
-from auditdeck.eventlog.reader import Position, Reader
-from auditdeck.eventlog.segment import EVENTS, segments
+from auditdeck.eventlog.reader import Listing, Position, Reader
+from auditdeck.eventlog.segment import EVENTS
 from auditdeck.outputs.formats.encode import Encode
 
 logger = logging.getLogger("auditdeck")
@@ -49,6 +49,7 @@ class Output(ABC):
         self.data_dir = data_dir
         self.encode = encode
         self.cursor = Cursor(data_dir, name)
+        self.listing = Listing(data_dir / EVENTS)
         self.counts = Sent()
         self.told: dict[str, float] = {}
         self.said = False
@@ -126,7 +127,7 @@ class Output(ABC):
         """Bytes of the event log that were not acknowledged yet; compressed segments count as they are on disk."""
         position = self.cursor.position
         total = 0
-        for segment in segments(self.data_dir / EVENTS):
+        for segment in self.listing.segments():
             if segment.number < position.segment:
                 continue
             try:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditdeck.eventlog.status import FRESH, STATUS, read_status
+from auditdeck.eventlog.status import FRESH, STATUS, Status, read_status
 from auditdeck.query.columns import FAILED, LOSSES
 from auditdeck.query.coverage import Report, as_json, coverage
 from auditdeck.query.question import Question
@@ -83,15 +83,15 @@ def ask(data_dir: Path, question: Question, by: str | None = None) -> dict[str, 
 
 def answer_now(events: DuckDBPyConnection, data_dir: Path, question: Question, by: str | None = None) -> dict[str, Any]:
     """`answer`, with what the collector that runs here knows beside."""
-    found = answer(events, question, by, unreported(data_dir))
-    found["outbound_tcp"]["open_now"] = open_now(data_dir, question)
+    status = read_status(data_dir / STATUS)
+    found = answer(events, question, by, unreported(status))
+    found["outbound_tcp"]["open_now"] = open_now(status, question)
     return found
 
 
-def open_now(data_dir: Path, question: Question) -> int | None:
+def open_now(status: Status | None, question: Question) -> int | None:
     """Outbound connections that are established, as the collector that runs here counts them; None if it does not know,
     or if other connections are asked for."""
-    status = read_status(data_dir / STATUS)
     now = time.time()
     if status is None or now - status["time"] > FRESH or question.until.timestamp() < now - FRESH or question.filters:
         return None
@@ -99,11 +99,10 @@ def open_now(data_dir: Path, question: Question) -> int | None:
     return found
 
 
-def unreported(data_dir: Path) -> list[Report]:
+def unreported(status: Status | None) -> list[Report]:
     """What the collector that runs has watched since its last health document."""
-    status = read_status(data_dir / STATUS) or {}
-    since = status.get("unreported")
-    if not since:
+    since = status.get("unreported") if status else None
+    if not status or not since:
         return []
     return [(since["host"], datetime.fromtimestamp(status["time"], UTC), since["seconds"], since["unwatched"])]
 
