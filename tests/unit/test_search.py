@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,15 @@ def test_errors(options: list[str], message: str) -> None:
     result = auditdeck("search", "-if", "/dev/null", *options)
     assert result.status == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", [("search", "-i"), ("aureport", "--summary")])
+def test_damaged_lines_of_a_log_are_told(
+    tmp_path: Path, command: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "audit.log"
+    whole = Path(__file__).parent.parent / "fixtures" / "audit.log"
+    log.write_bytes(whole.read_bytes() + b"type=SYSCALL msg=audit(broken\ntype=CWD msg=audit(17x.1:2): cwd=\n")
+    with caplog.at_level(logging.WARNING):
+        assert auditdeck(*command, "-if", log).status == 0
+    assert f"{log}: 2 damaged lines were passed over" in caplog.text

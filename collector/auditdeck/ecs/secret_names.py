@@ -27,7 +27,7 @@ ABOUT = {
     "expires", "expiry", "age", "max", "min", "hint", "name", "type", "url", "uri", "endpoint", "fd", "command",
     "cmd", "ttl", "server", "mode", "method", "timeout", "manager", "store", "format", "scheme",
     "authentication", "required", "check", "header", "helper", "audience", "issuer", "review", "jar", "plugin",
-    "provider", "domain", "class", "limit", "count", "rotation", "size",
+    "provider", "domain", "class", "limit", "count", "rotation", "size", "through", "thru", "fds", "rate", "filter",
 }  # fmt: skip
 """Last words that say something of a secret but hold none: password-file, token-url."""
 DIRECTORIES = {"PWD", "OLDPWD"}

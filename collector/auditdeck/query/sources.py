@@ -127,9 +127,13 @@ def auditd_logs() -> tuple[str, ...]:
 
 def in_log(name: str, query: Query, context: Context, reading: Reading) -> Iterator[FoundEvent]:
     """A log of auditd (plain or .gz, - for standard input); its records are kept as they are."""
-    with open_log(name) as lines:
-        for line in documents(reading, lines, context, original=True):
-            if query.in_time(line[STAMP]):
-                event = FoundEvent(orjson.loads(line))
-                if query.matches(event):
-                    yield event
+    try:
+        with open_log(name) as lines:
+            for line in documents(reading, lines, context, original=True):
+                if query.in_time(line[STAMP]):
+                    event = FoundEvent(orjson.loads(line))
+                    if query.matches(event):
+                        yield event
+    finally:
+        if reading.damaged:
+            logger.warning("%s: %d damaged lines were passed over", reading.name, reading.damaged)
