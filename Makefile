@@ -68,7 +68,7 @@ check: setup ## the quick one: format, lint, types, unit tests
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
-	@$(VENV)/pytest -q tests/unit
+	@$(VENV)/pytest -q -n auto --dist worksteal tests/unit
 
 format: setup ## put the code into shape
 	@$(VENV)/ruff format .
