@@ -18,6 +18,7 @@ import pytest
 from auditdeck.audit.client import AuditSocket
 from auditdeck.audit.rules.loader import texts
 from tests.support.collector import COMMAND, Collector, as_user, collector
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -30,13 +31,6 @@ def hangups() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
@@ -64,7 +58,7 @@ def test_a_terminal_that_closes_ends_it_in_order(tmp_path: Path, audit: AuditSoc
         )  # fmt: skip
     os.close(theirs)
     try:
-        until(lambda: "collecting" in log.read_text())
+        wait_for(lambda: "collecting" in log.read_text())
         os.close(ours)
         assert process.wait(20) == 0
     finally:
@@ -102,7 +96,7 @@ def test_a_service_reads_rules_filters_and_redaction_again(tmp_path: Path, audit
         )
         time.sleep(0.5)
         running.process.send_signal(signal.SIGHUP)
-        until(said(running, "were read again"))
+        wait_for(said(running, "were read again"))
         assert "kernel take effect at the next start" in running.log.read_text()
         loaded = "\n".join(texts(audit))
         assert "chmod" in loaded
@@ -132,6 +126,6 @@ def test_one_wrong_line_changes_nothing(tmp_path: Path, audit: AuditSocket, wron
             rules.write_text(rule("chmod"))
             settings.write_text(text + "\n")
         running.process.send_signal(signal.SIGHUP)
-        until(said(running, "nothing was changed: "))
+        wait_for(said(running, "nothing was changed: "))
         assert audit.rules() == before
         running.stop()

@@ -14,18 +14,12 @@ from auditdeck.audit.client import AuditSocket
 from tests.support.build import traffic
 from tests.support.collector import COMMAND, Collector, as_user, collector, report, scoped_rules
 from tests.support.outside import PORT, Outside
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
 USER = 64161
 NOTICED = 5.0
-
-
-def until(condition: Callable[[], bool], seconds: float = NOTICED) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def told(running: Collector, text: str) -> Callable[[], bool]:
@@ -42,8 +36,8 @@ def test_what_is_taken_away_comes_back_and_its_time_is_told(
         loaded = audit.rules()
         as_user(USER, program, "blocking", "10", away.ipv4, str(PORT))
         subprocess.run(["auditctl", *change], check=True, capture_output=True)
-        until(told(running, text))
-        until(told(running, "everything is watched again"))
+        wait_for(told(running, text), NOTICED)
+        wait_for(told(running, "everything is watched again"), NOTICED)
         assert audit.status().enabled == 1
         assert audit.rules() == loaded
         as_user(USER, program, "blocking", "10", away.ipv4, str(PORT))
@@ -58,9 +52,9 @@ def test_where_it_is_only_reported_status_fails(tmp_path: Path, audit: AuditSock
     rules = scoped_rules(tmp_path / "test.rules", [USER])
     with collector(tmp_path / "data", "--rules", rules, AUDITDECK_KERNEL__KEEP="report") as running:
         subprocess.run(["auditctl", "-e", "0"], check=True, capture_output=True)
-        until(told(running, "switched off"))
+        wait_for(told(running, "switched off"), NOTICED)
         running.wait_status()
-        until(lambda: bool(running.status().get("not_watched")), 10)
+        wait_for(lambda: bool(running.status().get("not_watched")), 10)
         assert audit.status().enabled == 0
         command = [*COMMAND, "status", "--data-dir", str(tmp_path / "data")]
         shown = subprocess.run(command, capture_output=True, text=True, check=False)

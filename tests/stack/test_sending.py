@@ -21,6 +21,7 @@ from tests.stack.conftest import why_no_engine
 from tests.support.audit import skip_if
 from tests.support.elasticsearch import elasticsearch
 from tests.support.run import auditdeck
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -87,13 +88,6 @@ def sending(node: Elasticsearch, tmp_path: Path) -> Iterator[Sending]:
     made.ask("PUT", f"/_data_stream/{made.stream}")
     yield made
     made.output.stop(0)
-
-
-def wait_for(condition: Callable[[], Any], patience: float = 30) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def says(output: ElasticsearchOutput, words: str) -> bool:

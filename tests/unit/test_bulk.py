@@ -29,6 +29,7 @@ from auditdeck.outputs.formats.encode import same
 from auditdeck.outputs.output import Sent
 from auditdeck.settings.model import ElasticsearchSettings
 from tests.support.run import auditdeck
+from tests.support.waiting import wait_for
 
 Items = list[tuple[int, str]]
 """Of each document: status, and the type of the error, "" for none."""
@@ -95,13 +96,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(module, "make_client", lambda settings: made(settings, node_class=Node))
     monkeypatch.setattr(resend, "make_client", lambda settings: made(settings, node_class=Node))
     return CLUSTER
-
-
-def wait_for(condition: Callable[[], Any], patience: float = 10) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

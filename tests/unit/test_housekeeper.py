@@ -9,13 +9,7 @@ import pytest
 from auditdeck.collector.attempts import Attempts
 from auditdeck.collector.housekeeper import Housekeeper, Job
 from auditdeck.errors import StoreError
-
-
-class Clock:
-    now = 10.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.waiting import Clock
 
 
 def test_each_job_is_done_when_it_is_due_and_in_the_order_of_the_list() -> None:

@@ -33,6 +33,7 @@ from auditdeck.settings.model import FileSettings, GelfSettings, Settings, Syslo
 from auditdeck.settings.read import read_settings
 from auditdeck.stack.certificates import make_authority
 from tests.support.run import auditdeck
+from tests.support.waiting import wait_for
 
 ORIGINAL = "\n".join(
     [
@@ -70,13 +71,6 @@ def running(output: LineOutput) -> Iterator[LineOutput]:
         yield output
     finally:
         output.stop(5)
-
-
-def wait_for(condition: Any, patience: float = 10) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_go_audits_form(users: Users) -> None:

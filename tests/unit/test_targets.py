@@ -13,10 +13,9 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,6 +29,7 @@ from auditdeck.outputs.outputs import stop_outputs
 from auditdeck.outputs.shorten import shortened
 from auditdeck.outputs.syslog import SyslogOutput
 from auditdeck.settings.model import ElasticsearchSettings, FileSettings, GelfSettings, SyslogSettings
+from tests.support.waiting import wait_for
 
 
 def lines(first: int, last: int, padding: int = 1000) -> list[bytes]:
@@ -41,13 +41,6 @@ def log(folder: Path, count: int) -> None:
     with Writer(folder / "events") as writer:
         for first in range(0, count, 1000):
             writer.append(lines(first, min(count, first + 1000)))
-
-
-def wait_for(condition: Callable[[], Any], patience: float = 15) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from auditdeck.collector.health import Counters
 from auditdeck.collector.session import Session
 from auditdeck.collector.watch import KernelWatch
 from auditdeck.errors import KernelError
+from tests.support.waiting import Clock
 
 FOUND = Status(0, 1, 0, 0, 64, 5, 0, 0, 1234, 0)
 
@@ -83,13 +84,6 @@ class Capture:
 
     def close(self) -> None:
         pass
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
