@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, sync_playwright
 CHROMIUM = "/usr/bin/chromium"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one file: while it runs, nothing else can use asyncio in this thread."""
     if not shutil.which(CHROMIUM):
         reason = "no browser: chromium is not installed (Debian: chromium)"
         if os.environ.get("CI"):
