@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from auditdeck.outputs.output import Sent
 from auditdeck.settings.model import MetricsSettings, Settings
 from tests.support.lens import panels
 from tests.support.run import auditdeck
+from tests.support.waiting import wait_for
 from tests.unit.test_dashboards import FIELDS
 
 COUNTERS = Counters(**{field.name: number for number, field in enumerate(fields(Counters), 1)})
@@ -81,13 +82,6 @@ def ask(server: MetricsServer, path: str, **headers: str) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_every_counter_of_the_collector_is_there(page: Metrics) -> None:

@@ -16,7 +16,7 @@ from auditdeck.audit.client import AuditSocket, has_capability, in_initial_pid_n
 from auditdeck.audit.ext import native
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.cli.status import collector_state
-from auditdeck.errors import KernelError, TracepointError
+from auditdeck.errors import KernelError, StoreError, TracepointError
 from auditdeck.outputs.dead_letters import DeadLetters
 from auditdeck.report.console import make_console
 from auditdeck.visible import visible
@@ -46,7 +46,7 @@ Check = Callable[[Shared], Iterator[Finding]]
 def command(shared: Shared) -> int:
     """Check everything that usually goes wrong: privileges, namespaces, other audit daemons, locked rules, the kernel
     command line, the backlog, clock and disk. Exit status 1 if something keeps auditdeck from working."""
-    findings = [finding for check in CHECKS for finding in check(shared)]
+    findings = [finding for check in CHECKS for finding in found_by(check, shared)]
     if shared.json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -163,6 +163,13 @@ def daemon(pid: int) -> Finding:
         return Finding("audit daemon", GOOD, f"{name} (pid {pid})")
     remedy = "auditdeck listens beside it (multicast), or takes its place with --take-over"
     return Finding("audit daemon", WARNING, f"{name} (pid {pid})", remedy)
+
+
+def found_by(check: Check, shared: Shared) -> list[Finding]:
+    try:
+        return list(check(shared))
+    except StoreError as error:
+        return [Finding(check.__name__, BAD, str(error), error.hint)]
 
 
 def clock(_: Shared) -> Iterator[Finding]:

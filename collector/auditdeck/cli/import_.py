@@ -22,10 +22,12 @@ from auditdeck.errors import AuditdeckError, StoreError
 from auditdeck.eventlog import staged
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS, segment_path
+from auditdeck.eventlog.sharing import share_with
 from auditdeck.eventlog.staged import Imported
 from auditdeck.eventlog.writer import Limits, Writer, compress
 from auditdeck.packages import has
 from auditdeck.query.compaction import compact, parquet_path
+from auditdeck.settings.kinds import group_number
 
 logger = logging.getLogger("auditdeck")
 
@@ -60,7 +62,9 @@ def command(shared: Shared, files: tuple[str, ...], original: bool, again: bool)
     hashes = {file: hash_of(file) for file in files}
     limits = Limits(log.segment_size, log.segment_age)
     try:
-        with Writer(data_dir / EVENTS, limits, read_key(log.sign_key_file)) as writer:
+        group = group_number(log.group)
+        share_with(data_dir, group)
+        with Writer(data_dir / EVENTS, limits, read_key(log.sign_key_file), group) as writer:
             pack(data_dir, staged.finish(data_dir, writer))
             known = {} if again else staged.imported(data_dir)
             try:

@@ -10,6 +10,7 @@ import click
 from auditdeck import __version__
 from auditdeck.errors import AuditdeckError
 from auditdeck.packages import EXTRAS, missing
+from auditdeck.private_file import refused
 from auditdeck.visible import visible
 
 COMMANDS = {
@@ -73,6 +74,10 @@ def main() -> None:
         if package not in EXTRAS:
             raise
         sys.exit(tell(missing(package)))
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        sys.exit(tell(refused(error.filename)))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

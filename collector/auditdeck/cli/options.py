@@ -13,6 +13,7 @@ from typing import Any
 import click
 import orjson
 
+from auditdeck.private_file import require_readable
 from auditdeck.settings.model import Settings
 from auditdeck.settings.read import read_settings
 from auditdeck.visible import VisibleFormatter, visible_json
@@ -42,7 +43,10 @@ class Shared:
 
     @property
     def data_dir(self) -> Path:
-        return Path(self.settings.data_dir)
+        """Raises StoreError if this user may not read it."""
+        folder = Path(self.settings.data_dir)
+        require_readable(folder)
+        return folder
 
     def say(self, text: str) -> None:
         """A remark, on standard error; nothing with --quiet."""
@@ -85,7 +89,7 @@ def with_common(function: Callable[..., Any], config_names: tuple[str, ...]) -> 
     )
     @click.option(
         "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, readable=False),
         help="Where events are kept (default: /var/lib/auditdeck).",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -12,6 +12,7 @@ from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS
 from auditdeck.eventlog.verification import Verification, heads_in, verify
+from auditdeck.private_file import require_readable
 from auditdeck.query.agreement import disagreements
 from auditdeck.visible import visible
 
@@ -31,6 +32,7 @@ def command(shared: Shared, heads: BinaryIO | None) -> int:
     this can and cannot see, and how to check by hand, is in docs/integrity.md.
     """
     folder = shared.data_dir / EVENTS
+    require_readable(folder)
     if not folder.is_dir():
         raise StoreError(f"there is no event log in {shared.data_dir}", "see --data-dir")
     kept = heads_in(heads.read().decode(errors="replace")) if heads else []

@@ -39,11 +39,12 @@ from auditdeck.errors import AuditdeckError
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.last import last_serial
 from auditdeck.eventlog.segment import EVENTS
+from auditdeck.eventlog.sharing import share_with
 from auditdeck.eventlog.status import STATUS, write_status
 from auditdeck.eventlog.writer import Limits, Writer
 from auditdeck.outputs.outputs import open_outputs, stop_outputs
 from auditdeck.packages import require
-from auditdeck.settings.kinds import host_and_port
+from auditdeck.settings.kinds import group_number, host_and_port
 from auditdeck.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class Collector:
         """What belongs to this process alone: event log, audit socket, tracepoint, rules."""
         log, kernel = self.settings.event_log, self.settings.kernel
         limits = Limits(log.segment_size, log.segment_age, log.fsync_interval)
-        self.writer = Writer(self.data_dir / EVENTS, limits, read_key(log.sign_key_file))
+        group = group_number(log.group)
+        share_with(self.data_dir, group)
+        self.writer = Writer(self.data_dir / EVENTS, limits, read_key(log.sign_key_file), group)
         opened.callback(self.writer.close)
         self.counters.damaged += self.writer.damaged
         self.session = Session(

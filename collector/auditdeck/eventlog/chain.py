@@ -21,7 +21,7 @@ from typing import NamedTuple
 import orjson
 
 from auditdeck.errors import StoreError
-from auditdeck.private_file import append
+from auditdeck.private_file import open_shared
 
 CHAIN = "chain.ndjson"
 NOTHING = "0" * 64
@@ -127,7 +127,7 @@ class Chain:
 
     def begin(self) -> None:
         """From now on every segment has marks, and an entry when it is closed; with a key the last one is signed."""
-        append(self.path, b"")
+        os.close(open_shared(self.path, os.O_WRONLY))
         whole = sum(len(line) + 1 for line in chain_lines(self.folder))
         if self.path.stat().st_size > whole:
             os.truncate(self.path, whole)
@@ -148,7 +148,7 @@ class Chain:
         if self.key:
             made = signature(self.key, entry.chain)
             entry = Entry(entry.segment, entry.lines, entry.sha256, entry.previous, entry.chain, entry.expired, made)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_shared(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             before = os.fstat(descriptor).st_size
             data = entry.encoded()
@@ -280,7 +280,7 @@ class Marks:
         self.whole: list[Mark] = []
         self.place = 0
         path = marks_path(segment)
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.file = open_shared(path, os.O_WRONLY)
 
     def add(self, lines: list[bytes]) -> None:
         self.whole.extend(self.digest.add(lines))

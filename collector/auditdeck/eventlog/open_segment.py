@@ -9,6 +9,7 @@ from pathlib import Path
 
 from auditdeck.eventlog.chain import Marks, marks_path
 from auditdeck.eventlog.segment import Segment, blocks_of, segment_path
+from auditdeck.private_file import open_shared
 
 
 class OpenSegment:
@@ -20,7 +21,7 @@ class OpenSegment:
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
         self.path = segment_path(folder, number)
-        self.file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.file = open_shared(self.path, os.O_WRONLY | os.O_APPEND)
         status = os.fstat(self.file)
         self.size = status.st_size
         self.held = 0

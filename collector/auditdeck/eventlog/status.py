@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from auditdeck.private_file import share
+
 Status = dict[str, Any]
 STATUS = "status.json"
 FRESH = 30.0
@@ -18,7 +20,9 @@ FRESH = 30.0
 def write_status(path: Path, state: dict[str, Any]) -> None:
     """Replaces the file as a whole. Raises OSError."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(orjson.dumps({"pid": os.getpid(), "time": time.time(), **state}))
+    with open(partial, "wb") as file:
+        share(file.fileno(), path.parent)
+        file.write(orjson.dumps({"pid": os.getpid(), "time": time.time(), **state}))
     partial.replace(path)
 
 

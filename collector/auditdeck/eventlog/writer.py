@@ -18,7 +18,7 @@ from auditdeck.eventlog.open_segment import OpenSegment
 from auditdeck.eventlog.packed import member, pieces
 from auditdeck.eventlog.segment import PARQUET, Segment, blocks_of, segment_path, segments
 from auditdeck.gz import DAMAGED
-from auditdeck.private_file import append
+from auditdeck.private_file import append, make_folder, open_shared, share
 
 logger = logging.getLogger("auditdeck")
 LATER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -37,14 +37,17 @@ class Limits:
 class Writer:
     """Appends to the event log of one data directory; only one writer at a time.
 
-    `damaged` counts bytes of torn lines that a crash left and that were put aside (`*.torn`).
-    What is written is hashed (chain.py), with `key` signed. A segment that is not as its marks say is not written any
-    further: it is closed as the marks have it, for `auditdeck verify` to find. Where the disk is full or read-only it
-    begins without a file, and opens one when it can.
+    `damaged` counts bytes of torn lines that a crash left and that were put aside (`*.torn`). `group` (a number) may
+    read what is written. It is hashed (chain.py), with `key` signed. A segment that is not as its marks say is not
+    written any further: it is closed as the marks have it, for `auditdeck verify` to find. Where the disk is full or
+    read-only it begins without a file, and opens one when it can.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None, key: bytes | None = None) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits | None = None, key: bytes | None = None, group: int | None = None
+    ) -> None:
         self.folder = folder
+        self.group = group
         self.limits = limits or Limits()
         self.damaged = 0
         self.written = 0
@@ -68,8 +71,7 @@ class Writer:
     def begin(self) -> None:
         """Takes the folder and goes on where an earlier run ended. Raises OSError; append then tries it again."""
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        self.folder.mkdir(exist_ok=True)
-        os.chmod(self.folder, 0o700)
+        make_folder(self.folder, self.group)
         if self.guard < 0:
             guard = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -190,7 +192,8 @@ class Writer:
                 return 0
             gone = self.open.held
             try:
-                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+                make_folder(self.folder, self.group)
                 self.begin_next()
             except OSError as error:
                 raise StoreError(f"cannot open a segment in {self.folder}: {error.strerror}", "see the disk") from error
@@ -217,14 +220,20 @@ class Writer:
         with self.lock:
             before, number = self.open, self.open.number
             found = compare((piece for _, piece in pieces(source)), [])
-            source.replace(before.path.with_suffix(".ndjson.gz"))
-            marks_path(source).replace(marks_path(before.path))
+            self.take_in(source, before.path.with_suffix(".ndjson.gz"))
+            self.take_in(marks_path(source), marks_path(before.path))
             following = OpenSegment(self.folder, number + 1)
             self.chain.close(number, found.lines, found.sha256)
             self.current = following
             before.close()
             before.path.unlink()
         return number
+
+    def take_in(self, source: Path, target: Path) -> None:
+        """Moves a file into the folder, as one of its own."""
+        with open(source, "rb") as file:
+            share(file.fileno(), self.folder)
+        source.replace(target)
 
     @property
     def head(self) -> str:
@@ -282,8 +291,7 @@ def compress(folder: Path, number: int) -> None:
     source = segment_path(folder, number)
     target = source.with_name(source.name + ".gz")
     partial = target.with_suffix(".partial")
-    with open(partial, "wb") as raw:
-        os.chmod(partial, 0o600)
+    with open(open_shared(partial, os.O_WRONLY | os.O_TRUNC), "wb") as raw:
         for block in blocks_of(Segment(number, compressed=False, path=source)):
             raw.write(member(block))
         if not raw.tell():

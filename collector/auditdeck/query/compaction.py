@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditdeck.eventlog.segment import NAME, PARQUET, Segment, blocks_of
+from auditdeck.private_file import open_shared
 from auditdeck.query.columns import LARGEST, from_json, quoted
 
 MAGIC = b"PAR1"
@@ -39,9 +40,10 @@ def compact(segment: Path, target: Path) -> None:
             mend(segment, mended)
         with duckdb.connect() as connection:
             connection.execute("SET threads = 1; SET memory_limit = '512MB'; SET preserve_insertion_order = false")
+            os.close(open_shared(partial, os.O_WRONLY))
             select = from_json([str(segment if found.whole else mended)], found.largest)
             connection.execute(
-                f"COPY ({select}) TO {quoted(str(partial))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COPY ({select}) TO {quoted(str(partial))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
                 f"KV_METADATA {{'auditdeck.lines': '{found.lines}', 'auditdeck.sha256': '{found.sha256}'}})"
             )
     finally:

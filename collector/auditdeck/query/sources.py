@@ -19,6 +19,7 @@ from auditdeck.ecs.log import documents
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.packed import OnDamage
 from auditdeck.eventlog.segment import EVENTS, Segment, blocks_of, segments
+from auditdeck.private_file import require_readable
 from auditdeck.query.line import document
 from auditdeck.query.search import FoundEvent, Query
 from auditdeck.settings.model import Settings
@@ -56,6 +57,7 @@ def find(
             yield from in_log(file, query, context, reading)
         return
     folder = Path(settings.data_dir) / EVENTS
+    require_readable(folder)
     if not folder.is_dir():
         raise StoreError(f"there is no event log in {settings.data_dir}", "see --data-dir, or name a log with -if")
     yield from in_event_log(folder, query)

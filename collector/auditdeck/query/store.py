@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import read_chain
 from auditdeck.eventlog.segment import EVENTS, PARQUET, Segment, blocks_of, segments
+from auditdeck.private_file import require_readable
 from auditdeck.query.columns import EMPTY, LARGEST, NO_TIME, from_json, from_parquet, kinds_of_parquet
 from auditdeck.query.compaction import digest, is_made_from, mend, parquet_path
 from auditdeck.query.line import document
@@ -28,11 +29,9 @@ class Store:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
+        require_readable(data_dir, data_dir / EVENTS, data_dir / PARQUET)
         if not os.path.isdir(data_dir):
             raise StoreError(f"there is no data directory {data_dir}", "run `auditdeck run` first, or see --data-dir")
-        for folder in (data_dir, data_dir / EVENTS, data_dir / PARQUET):
-            if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):
-                raise StoreError(f"this user may not read {folder}", "ask as root, or as the user that collects")
 
     def __enter__(self) -> Self:
         import duckdb

@@ -6,6 +6,7 @@ whole sentence.
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 import re
 from collections.abc import Callable
@@ -119,6 +120,25 @@ def file_mode(text: str) -> str:
     return text
 
 
+def group(text: str) -> str:
+    """By its name or number, as the databases of this host have it."""
+    if text and not text.isdecimal():
+        try:
+            grp.getgrnam(text)
+        except KeyError:
+            like = did_you_mean(text, [entry.gr_name for entry in grp.getgrall()])
+            remedy = like or "; make it (groupadd), or use a number"
+            raise ValueError(f"{text!r} is not a group of this host{remedy}") from None
+    return text
+
+
+def group_number(text: str) -> int | None:
+    """Of what `group` allows; None if it is empty."""
+    if not text:
+        return None
+    return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+
+
 def fingerprint(text: str) -> str:
     if text and not re.fullmatch("([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", text):
         raise ValueError(f"{text!r} is not a valid fingerprint; use SHA-256 in hexadecimal, as openssl x509 prints it")
@@ -189,6 +209,7 @@ RuleLine = Annotated[str, kind(rule)]
 Network = Annotated[str, kind(network)]
 Url = Annotated[str, kind(url, url_text, format="uri")]
 Listen = Annotated[str, kind(listening)]
+Group = Annotated[str, kind(group)]
 FileMode = Annotated[str, kind(file_mode, pattern="^(0o?)?[0-7]{3,4}$")]
 Fingerprint = Annotated[str, kind(fingerprint)]
 Secret = Annotated[str, kind(show=secret_text)]

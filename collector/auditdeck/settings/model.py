@@ -13,6 +13,7 @@ from auditdeck.settings.kinds import (
     Duration,
     FileMode,
     Fingerprint,
+    Group,
     Listen,
     Network,
     Pattern,
@@ -118,6 +119,9 @@ class EventLog(Model):
     max_size: Size = 10 << 30
     """Bounds of the event log; 0 is none. The oldest segments go first."""
     max_age: Duration = 30 * 86400.0
+    group: Group = ""
+    """A group (name or number) that may read what was collected, with report, search, serve, verify and status: the
+    folders get 0750, the files 0640. Empty: the user that collects, and root."""
     sign_key_file: str = ""
     """A file with a key (openssl rand -hex 32), with which the hashes are signed that `auditdeck verify` checks."""
 
