@@ -5,7 +5,7 @@ VENV := .venv/bin
 SECONDS ?=
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report demo up down password alert ca enroll hosts test bench check format lock tables clean
+.PHONY: help setup run report demo up down password alert ca enroll hosts test bench check format lock tables wheel licences sbom clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,15 @@ lock: ## renew requirements/*.lock from pyproject.toml (needs uv)
 tables: setup ## renew the generated kernel tables from Debian's kernel headers
 	@scripts/apt-install.sh linux-libc-dev libaudit-dev linux-libc-dev-arm64-cross linux-libc-dev-armhf-cross linux-libc-dev-i386-cross
 	@$(VENV)/python scripts/generate_tables.py
+
+wheel: setup ## the wheel and its source, in dist/: the same bytes from the same commit
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(VENV)/hatchling build -d dist
+
+licences: setup ## renew THIRD-PARTY.md; says which licence is unknown, or not allowed
+	@$(VENV)/python scripts/third_party.py
+
+sbom: ## what is in the image, as CycloneDX
+	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /opt/auditdeck/auditdeck.cdx.json
 
 clean: ## remove the virtual environment and caches
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
