@@ -303,6 +303,20 @@ def test_parquet_that_disagrees_with_its_segment(data: Path, what: str) -> None:
     assert f"the Parquet file of segment 2 {text}" in problem["text"]
 
 
+def test_the_report_says_whether_what_it_counts_was_changed(data: Path) -> None:
+    good = auditdeck("report", "--verify", "--data-dir", data)
+    assert good.status == 0
+    assert "are as they were written" in good.stdout
+    assert "verification" not in json.loads(auditdeck("report", "--json", "--data-dir", data).stdout)
+    edit(data, 2, lambda found: found.pop(5))
+    wrong = auditdeck("report", "--verify", "--data-dir", data)
+    assert wrong.status == 1
+    assert "NOT AS IT WAS WRITTEN" in wrong.stdout
+    told = auditdeck("report", "--verify", "--json", "--data-dir", data)
+    _, found = verify(data)
+    assert json.loads(told.stdout)["verification"] == found
+
+
 def test_it_can_be_checked_by_hand(data: Path) -> None:
     """As docs/integrity.md says, with sha256sum and jq."""
     [_, entry, *_] = read_chain(data / "events")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import click
 
 from auditdeck.cli.moment import HELP, Moment
 from auditdeck.cli.options import Shared, print_json, shared
+from auditdeck.cli.verify import checked, summary
+from auditdeck.eventlog.verification import Verification
 from auditdeck.packages import require
 from auditdeck.query.answers import BY, Question, ask
 from auditdeck.query.question import ASKED_STATES
+from auditdeck.visible import visible
 
 FILTERS = {
     "host": ("host", str, "this host"),
@@ -57,6 +61,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="FILE",
     help="Write one self-contained HTML page.",
 )
+@click.option("--verify", "verifies", is_flag=True, help="Say also whether the event log is as it was written.")
 @shared
 def command(
     shared: Shared,
@@ -64,22 +69,34 @@ def command(
     until: datetime,
     by: str | None,
     html: Path | None,
+    verifies: bool,
     **only: Any,
-) -> None:
+) -> int:
     """How many outbound TCP connections were made, and which users and processes made them, in what proportion.
 
     A connection counts when it was established; attempts that were refused, unanswered or unreachable are shown apart.
-    Works while a collector runs. Times are local; days, and times in JSON, are UTC.
+    Works while a collector runs. Times are local; days, and times in JSON, are UTC. With --verify all of the event log
+    is read, whatever the window, and the exit status is 1 if it was changed (see `auditdeck verify`).
     """
     if html is not None:
         require("jinja2", "--html")
     if since >= until:
         raise click.UsageError("--since must be before --until")
-    print_report(shared, Question(since, until, **only), html, by)
+    found = checked(shared) if verifies else None
+    print_report(shared, Question(since, until, **only), html, by, found)
+    return 1 if found is not None and found.problems else 0
 
 
-def print_report(shared: Shared, question: Question, html: Path | None = None, by: str | None = None) -> None:
+def print_report(
+    shared: Shared,
+    question: Question,
+    html: Path | None = None,
+    by: str | None = None,
+    verified: Verification | None = None,
+) -> None:
     answer = ask(shared.data_dir, question, by)
+    if verified is not None:
+        answer["verification"] = {"verified": not verified.problems, **asdict(verified)}
     if html is not None:
         from auditdeck.serve.frozen import page
 
@@ -91,3 +108,8 @@ def print_report(shared: Shared, question: Question, html: Path | None = None, b
         from auditdeck.report.terminal import show
 
         show(answer, question)
+    if verified is not None and not shared.json:
+        for problem in verified.problems:
+            click.echo(f"NOT AS IT WAS WRITTEN: {visible(problem.text)}")
+        if not verified.problems:
+            click.echo(summary(shared, verified))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.errors import StoreError
 from auditdeck.eventlog.chain import read_key
 from auditdeck.eventlog.segment import EVENTS
-from auditdeck.eventlog.verification import Verification, heads_in, verify
+from auditdeck.eventlog.verification import Head, Verification, heads_in, verify
 from auditdeck.private_file import require_readable
 from auditdeck.query.agreement import disagreements
 from auditdeck.visible import visible
@@ -31,34 +32,40 @@ def command(shared: Shared, heads: BinaryIO | None) -> int:
     Exit status 1 if something is wrong; segments that were written before auditdeck kept hashes are not covered. What
     this can and cannot see, and how to check by hand, is in docs/integrity.md.
     """
-    folder = shared.data_dir / EVENTS
-    require_readable(folder)
-    if not folder.is_dir():
-        raise StoreError(f"there is no event log in {shared.data_dir}", "see --data-dir")
     kept = heads_in(heads.read().decode(errors="replace")) if heads else []
-    key = read_key(shared.settings.event_log.sign_key_file)
-    try:
-        found = verify(folder, key, kept)
-        found.problems += disagreements(shared.data_dir, {problem.segment for problem in found.problems})
-    except OSError as error:
-        raise StoreError(f"cannot read the event log: {error}", "see its owner and mode") from error
+    found = checked(shared, kept)
     if shared.json:
         print_json({"verified": not found.problems, **asdict(found)})
     else:
         for problem in found.problems:
             click.echo(visible(problem.text))
-        shared.say(summary(found, signed=key is not None))
+        shared.say(summary(shared, found))
     return 1 if found.problems else 0
 
 
-def summary(found: Verification, *, signed: bool) -> str:
+def checked(shared: Shared, heads: Iterable[Head] = ()) -> Verification:
+    """The event log, and Parquet that is to agree with it. Raises StoreError."""
+    folder = shared.data_dir / EVENTS
+    require_readable(folder)
+    if not folder.is_dir():
+        raise StoreError(f"there is no event log in {shared.data_dir}", "see --data-dir")
+    key = read_key(shared.settings.event_log.sign_key_file)
+    try:
+        found = verify(folder, key, heads)
+        found.problems += disagreements(shared.data_dir, {problem.segment for problem in found.problems})
+    except OSError as error:
+        raise StoreError(f"cannot read the event log: {error}", "see its owner and mode") from error
+    return found
+
+
+def summary(shared: Shared, found: Verification) -> str:
     """What was looked at, in a sentence each."""
     text = f"{found.lines:,} events in {found.segments:,} segments are as they were written."
     if found.not_covered:
         text += f" {len(found.not_covered):,} segments were written before there were hashes."
     if found.not_yet:
         text += f" {found.not_yet:,} of the events were written after the last mark."
-    if found.unsigned and signed:
+    if found.unsigned and shared.settings.event_log.sign_key_file:
         text += f" {found.unsigned:,} entries are not signed."
     if found.heads:
         text += f" {found.heads:,} heads that were kept elsewhere fit."
