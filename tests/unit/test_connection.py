@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from auditdeck.collector.connections import ConnectionReader
+from auditdeck.collector.filters import make_filters
+from auditdeck.collector.health import Counters
 from auditdeck.connections.clock import Clock
 from auditdeck.connections.layout import CONNECTION, EXITED, Connection, Execution, Fork, connection_of, origin_of
 from auditdeck.connections.state import state_of, state_of_result
@@ -20,6 +23,7 @@ from auditdeck.ecs.connection import ConnectionEncoder, as_event, community_id
 from auditdeck.ecs.context import offline_context
 from auditdeck.ecs.scripts import script_of_arguments
 from auditdeck.outputs.bulk import EVENT_ID
+from auditdeck.settings.model import Filter, Settings
 
 SECOND = 1_000_000_000
 BASE: dict[str, Any] = {
@@ -270,6 +274,19 @@ def test_one_whose_end_was_lost_is_forgotten_and_one_whose_end_waits_is_not() ->
     assert tracker.begun == {}
 
 
+class Tracepoint(Source):
+    lost = 0
+
+
+def test_what_the_kernel_had_no_room_for_is_counted() -> None:
+    source, counters, written = Tracepoint(), Counters(), list[bytes]()
+    context, settings = offline_context(), Settings()
+    reader = ConnectionReader(source, context, settings, make_filters([], context.users), counters, written.extend)
+    source.waiting, source.lost = [record()], 3
+    reader.look()
+    assert (counters.ring_lost, counters.connections, counters.documents) == (3, 1, len(written)) == (3, 1, 1)
+
+
 def test_a_clock_that_was_set_does_not_move_what_came_before() -> None:
     times = {"real": 1000 * SECOND, "boot": 10 * SECOND}
     clock = Clock(lambda: times["real"], lambda: times["boot"])
@@ -298,9 +315,6 @@ def test_the_first_of_a_user_and_a_network_is_marked(encoder: ConnectionEncoder,
 
 
 def test_filters_see_an_event_as_audit_has_it() -> None:
-    from auditdeck.collector.filters import make_filters
-    from auditdeck.settings.model import Filter
-
     context = offline_context()
     event = as_event(connection(), "/usr/bin/curl")
     for wanted, drops in (
