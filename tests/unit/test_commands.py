@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,29 @@ def test_help(command: list[str]) -> None:
     result = auditdeck(*command, "--help")
     assert result.status == 0
     assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [(["re"], "report"), (["report", "--by", "con"], "container"), (["search", "--for"], "--format")],
+)
+def test_a_shell_completes_commands_options_and_values(words: list[str], completed: str) -> None:
+    asked = {
+        "_AUDITDECK_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["auditdeck", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'auditdeck'; from auditdeck.cli.main import main; main()"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+    )
+    assert f"plain,{completed}" in done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_a_shell_needs_for_that_is_printed(shell: str) -> None:
+    found = auditdeck("completion", shell)
+    assert found.status == 0
+    assert f"_AUDITDECK_COMPLETE={shell}_complete" in found.stdout

@@ -33,6 +33,7 @@ COMMANDS = {
     "hosts": "the hosts of the stack, and when they last reported",
     "revoke": "take a host's key away",
     "service": "install the collector as a systemd service",
+    "completion": "what makes a shell complete commands and options",
 }
 
 
@@ -60,6 +61,9 @@ def cli() -> None:
     """Who opened which outbound TCP connections on this host, from the kernel's audit subsystem.
 
     Begin with `auditdeck run`, and ask `auditdeck report`.
+
+    Exit status: 0 done, 1 it failed or found what it looks for to be wrong, 2 wrong usage, 130 interrupted; what else a
+    command has is said in its --help.
     """
 
 
