@@ -45,7 +45,7 @@ ca: ## the certificate of the stack's authority
 	@docker compose run --rm --no-deps --quiet-pull --entrypoint cat init /secrets/init/ca.crt
 
 test: setup ## everything: unit tests, a browser, the real kernel, the peers
-	@scripts/apt-install.sh auditd chromium fonts-dejavu-core gcc iproute2 iptables libc6-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
+	@scripts/apt-install.sh auditd chromium clang fonts-dejavu-core gcc iproute2 iptables libc6-dev libclang-rt-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
 	@scripts/setup.sh
 	@$(VENV)/pytest
 

@@ -44,7 +44,8 @@ NAMED = (
 )
 NAME = re.compile(rb"""(?: |#035|\\(?:x1d|035|u001d))?((?:%b)=(?:"[^"]*"|\{[^{}]*\}|[^\s"'{}]*))""" % NAMED)
 
-STAMP = re.compile(rb"\d{1,15}\.\d{3}:\d{1,20}")
+STAMP = re.compile(rb"\d{1,11}\.\d{3}:\d{1,18}")
+"""A time before the year 5138, and a serial that is a number to JSON and Elasticsearch: the kernel's has ten digits."""
 
 Payload = tuple[int, bytes]
 """A record as netlink has it: its type, and `audit(stamp): body`."""

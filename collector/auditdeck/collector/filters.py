@@ -22,7 +22,8 @@ from auditdeck.errors import SettingsError
 from auditdeck.settings.model import Filter
 
 SYSCALL, SOCKADDR = 1300, 1306
-HEAD = re.compile(rb"arch=([0-9a-f]+) syscall=(\d+)")
+HEAD = re.compile(rb"arch=([0-9a-f]{1,16}) syscall=(\d{1,10})")
+UID = re.compile("[0-9]{1,10}")
 REMEMBERED = 8192
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -116,7 +117,7 @@ class Filters:
         if who is None:
             found = fields(raw)
             user = found.get("uid", "")
-            names = {user, self.users.user(int(user)) if user.isdigit() else ""} - {""}
+            names = {user, self.users.user(int(user)) if UID.fullmatch(user) else ""} - {""}
             keys = frozenset(filter(None, found.get("key", "").split("\x01")))
             who = self.who.keep(raw, Who(frozenset(names), found.get("exe", ""), keys))
         return who

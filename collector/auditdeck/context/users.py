@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ UNSET = 0xFFFFFFFF
 CHECK_INTERVAL = 5.0
 LIFETIME = 600.0
 LIMIT = 65536
+NUMBER = re.compile("[0-9]{1,10}")
 
 
 class Users:
@@ -113,7 +115,7 @@ def names_of(path: Path) -> dict[int, str]:
     """The names of a file in the form of passwd(5) or group(5); of several with one number the first."""
     names: dict[int, str] = {}
     for parts in entries(path):
-        if len(parts) >= 3 and parts[2].isdigit():
+        if len(parts) >= 3 and NUMBER.fullmatch(parts[2]):
             names.setdefault(int(parts[2]), parts[0])
     return names
 
@@ -122,7 +124,7 @@ def members_of(path: Path) -> dict[str, list[int]]:
     """The groups (group(5)) in which each user is named."""
     members: dict[str, list[int]] = {}
     for parts in entries(path):
-        if len(parts) == 4 and parts[2].isdigit():
+        if len(parts) == 4 and NUMBER.fullmatch(parts[2]):
             for name in filter(None, parts[3].split(",")):
                 members.setdefault(name, []).append(int(parts[2]))
     return members

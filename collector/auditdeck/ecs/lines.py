@@ -29,7 +29,7 @@ TOKEN = re.compile(rb"""msg='(.*)'|([\w\[\]-]+)=("[^"]*"|\{[^{}]*\}|[^\s']*)|(\S
 DEEPEST = 4
 """How many msg='…' within each other are taken apart; real records have one."""
 Escape = Callable[[str], str]
-NUMBER = re.compile(r"-?\d+\Z")
+NUMBER = re.compile(r"-?[0-9]{1,20}\Z")
 OCTAL = re.compile(r"[0-7]{1,8}\Z")
 HEX_NUMBER = re.compile(r"[0-9a-fA-F]{1,16}\Z")
 
@@ -181,6 +181,7 @@ def account(kind: int, name: str, value: str, users: Users) -> str:
 def of_name(kind: int, name: str, value: str, call: Call) -> str:
     number = int(value) if NUMBER.match(value) else None
     hexadecimal = as_hex(value)
+    marked = as_hex(value[2:]) if value.startswith("0x") else -1
     match name:
         case "arch" if hexadecimal in ALL_NAMES:
             return ALL_NAMES[hexadecimal]
@@ -220,16 +221,16 @@ def of_name(kind: int, name: str, value: str, call: Call) -> str:
             return SIGNALS.get(number, f"unknown-signal({number})")
         case "ses":
             return "unset" if value == "4294967295" else value
-        case "code" if value.startswith("0x"):
-            return interpret.SECCOMP.get(flags.SECCOMP.get(int(value, 16) & 0xFFFF0000, ""), value)
-        case "oflag" if value.startswith("0x"):
-            return interpret.open_flags(int(value, 16))
-        case "flags" if value.startswith("0x"):
-            return interpret.mapping(int(value, 16))
-        case "resolve" if value.startswith("0x"):
-            return interpret.joined(flags.RESOLVE, int(value, 16))
-        case "ioctlcmd" if value.startswith("0x"):
-            return flags.IOCTL.get(int(value, 16), value)
+        case "code" if marked >= 0:
+            return interpret.SECCOMP.get(flags.SECCOMP.get(marked & 0xFFFF0000, ""), value)
+        case "oflag" if marked >= 0:
+            return interpret.open_flags(marked)
+        case "flags" if marked >= 0:
+            return interpret.mapping(marked)
+        case "resolve" if marked >= 0:
+            return interpret.joined(flags.RESOLVE, marked)
+        case "ioctlcmd" if marked >= 0:
+            return flags.IOCTL.get(marked, value)
         case "resp" if number is not None:
             return {1: "allow", 2: "deny"}.get(number, "unknown")
         case "list" if number is not None:

@@ -22,7 +22,7 @@ Make = Callable[[dict[str, Any], Users], dict[str, Any] | None]
 
 NUMBER = rb"(0|[1-9]\d{0,17})"
 CALL = re.compile(
-    rb"type=SYSCALL msg=audit\((\d{1,15}\.\d{3}):%b\): "
+    rb"type=SYSCALL msg=audit\((\d{1,11}\.\d{3}):%b\): "
     rb"(arch=[0-9a-f]{1,8} (?:per=[0-9a-f]{1,8} )?syscall=\d{1,9} (?:success=(?:yes|no) exit=-?\d{1,19} )?)"
     rb"(a0=[0-9a-f]{1,16} a1=[0-9a-f]{1,16} a2=[0-9a-f]{1,16} a3=[0-9a-f]{1,16})"
     rb" items=%b ppid=%b pid=%b auid=" % (NUMBER, NUMBER, NUMBER, NUMBER)

@@ -53,7 +53,7 @@ def read_position(path: Path) -> Position:
     """The saved position; the beginning if there is none or it cannot be read (what is sent twice is there once)."""
     try:
         saved = orjson.loads(path.read_bytes())
-        return Position(int(saved["segment"]), int(saved["offset"]))
+        return Position(max(0, int(saved["segment"])), max(0, int(saved["offset"])))
     except (OSError, ValueError, KeyError, TypeError):
         return Position()
 

@@ -23,7 +23,7 @@ from auditdeck.errors import CheckpointError
 from auditdeck.query.search import FoundEvent, Query
 
 FORM = re.compile(r"dev=0x([0-9A-Fa-f]{1,16})\ninode=(\d{1,20})\noutput=(\S+) (\S+) 0x([0-9A-Fa-f]{1,8})\n?")
-STAMP = re.compile(r"(\d{1,12})\.(\d{3}):\d{1,20}")
+STAMP = re.compile(r"(\d{1,11})\.(\d{3}):\d{1,18}")
 NODE = re.compile(r"node=(\S+) ")
 BAD_FILE, NOT_WRITTEN, NOT_FOUND = 10, 11, 12
 """Exit statuses of ausearch(8)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from auditdeck.audit.record import type_number
 
 RANGES = (
@@ -20,6 +22,7 @@ RANGES = (
     (2400, 2499, "crypto"), (2500, 2599, "virt"), (1300, 1304, "audit-rule"), (1306, 1315, "audit-rule"),
     (1317, 1318, "audit-rule"), (1321, 1324, "audit-rule"), (1331, 1331, "av-decision"), (1334, 1334, "bpf-program"),
 )  # fmt: skip
+UID = re.compile("[0-9]{1,10}")
 LEAST_USER = 1000
 """UID_MIN of login.defs(5) where nobody changed it."""
 
@@ -31,6 +34,6 @@ def event_kind(record: str) -> str:
 
 
 def subject_kind(uid: str) -> str:
-    if not uid.isdecimal():
+    if not UID.fullmatch(uid):
         return ""
     return "privileged-acct" if int(uid) == 0 else "service-acct" if int(uid) < LEAST_USER else "user-acct"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 import yaml
@@ -13,6 +14,8 @@ from auditdeck.assets import LOADER
 Path = tuple[str | int, ...]
 """The keys (and places in lists, from 0) that lead to a value."""
 NULL = "tag:yaml.org,2002:null"
+MOST = 20_000
+"""Values of a file."""
 T = TypeVar("T")
 
 
@@ -96,15 +99,19 @@ def read_yaml(text: str, name: str, *, numbered: bool = True) -> Given:
         node = loader.get_single_node()
         if node is None:
             return given
+        values = list(islice(nodes(node), MOST + 1))
+        if len(values) > MOST:
+            given.problem((), f"this has more than {MOST:,} values; aliases (*) within aliases make many of few")
+            return given
         first: dict[Path, int] = {}
-        for path, line, _ in nodes(node):
+        for path, line, _ in values:
             if path in first:
                 message = f"{dotted(path)}: this key is on line {first[path] + 1} already; keep one of them"
                 given.problems.append(Problem(place(line), dotted(path), message))
             first.setdefault(path, line)
         # From here on with merged keys (<<), which others may override.
         given.values = loader.construct_document(node)
-        for path, line, value in [((), 0, node), *nodes(node)]:
+        for path, line, value in [((), 0, node), *values]:
             given.places[path] = place(line)
             if isinstance(value, yaml.ScalarNode) and value.tag != NULL:
                 given.texts[path] = value.value

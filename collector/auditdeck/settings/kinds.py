@@ -62,6 +62,8 @@ def compilable(text: str, used: str | bytes) -> str:
         re.compile(used)
     except re.error as error:
         raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
+    except RecursionError:
+        raise ValueError("this regular expression has too many groups within each other") from None
     return text
 
 

@@ -102,11 +102,11 @@ static uint32_t head_length(const char *text, uint32_t length) {
     uint32_t at = 6, digits = 0;
     if (length < 20 || memcmp(text, "audit(", 6)) return 0;
     for (; at < length && text[at] >= '0' && text[at] <= '9'; at++) digits++;
-    if (!digits || digits > 15 || at + 8 > length || text[at++] != '.') return 0;
+    if (!digits || digits > 11 || at + 8 > length || text[at++] != '.') return 0;
     for (digits = 0; at < length && text[at] >= '0' && text[at] <= '9'; at++) digits++;
     if (digits != 3 || at >= length || text[at++] != ':') return 0;
     for (digits = 0; at < length && text[at] >= '0' && text[at] <= '9'; at++) digits++;
-    return digits && digits <= 20 && at < length && text[at] == ')' ? at + 1 : 0;
+    return digits && digits <= 18 && at < length && text[at] == ')' ? at + 1 : 0;
 }
 
 /* Whether what follows the stamp is `: `, or nothing but `:` for an EOE. */

@@ -121,7 +121,7 @@ class RuleBuilder:
             table, what = architecture.NUMBER_BY_SYSCALL.get(arch, {}), "system call"
         if name in table:
             return table[name]
-        if not name.isdigit():
+        if not (name.isascii() and name.isdigit() and len(name) < 10):
             raise RuleError(f"{what} {name!r} is unknown" + (f" on {arch}" if what == "system call" else ""))
         number = int(name)
         if number >= c.SYSCALL_LIMIT:

@@ -19,7 +19,7 @@ from auditdeck.errors import RuleError
 
 # auditctl looks for these in this order, anywhere in the pair.
 OPERATOR_ORDER = ("!=", ">=", "<=", "&=", "=", ">", "<", "&")
-NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
+NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,20}|[1-9][0-9]{0,18})\Z")
 
 ERROR_NUMBERS = {name: number for number, name in ERRORS.items()} | {"EWOULDBLOCK": 11, "EDEADLOCK": 35, "ENOTSUP": 95}
 RECORD_NUMBERS = {name: number for number, name in RECORD_TYPES.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getopt
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ VERBS = {
     "-v": "nothing",
     "--reset_backlog_wait_time_actual": "nothing",
 }
+
+
+NUMBER = re.compile(r"0*[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def split_words(text: str) -> list[str]:
 
 
 def parse_words(words: list[str], text: str, file: str, line: int) -> Statement:
+    if "\0" in text:
+        raise RuleError("a zero byte cannot be part of a rule")
     try:
         options, rest = getopt.gnu_getopt(words, SHORT_OPTIONS, LONG_OPTIONS)
     except getopt.GetoptError as error:
@@ -115,7 +121,7 @@ def parse_words(words: list[str], text: str, file: str, line: int) -> Statement:
 def setting(option: str, value: str, text: str, file: str, line: int) -> Statement:
     if option in SETTINGS:
         name, highest = SETTINGS[option]
-        if not value.isdigit() or int(value) > highest:
+        if not NUMBER.fullmatch(value) or int(value) > highest:
             allowed = f"0 to {highest}" if highest < 10 else "a number"
             raise RuleError(f"{option} wants {allowed}, not {value!r}")
         return Statement("set", text, file, line, name=name, value=str(int(value)))
