@@ -81,7 +81,7 @@ def command(
     if show_report:
         require("duckdb", "--report")
     settings, statements = configured(shared.settings)
-    collector = Collector(settings, statements)
+    collector = Collector(settings, statements, confined=True)
     live = sys.stderr.isatty() and not shared.quiet and not shared.json
     began = datetime.now(UTC)
     hung_up = handle_signals(collector.ended)

@@ -21,6 +21,7 @@ from auditdeck.collector.endings import Endings
 from auditdeck.collector.filters import Filters, make_filters
 from auditdeck.collector.health import Counters, Health, State
 from auditdeck.collector.housekeeper import Housekeeper, Job
+from auditdeck.collector.privileges import confine, needed
 from auditdeck.collector.receiver import Receiver
 from auditdeck.collector.rules import Rules
 from auditdeck.collector.segments import Segments
@@ -62,10 +63,14 @@ logger = logging.getLogger("auditdeck")
 
 
 class Collector:
-    """One running collector. `start`, then `stop`; a failure of a thread ends up in `failure` and sets `ended`."""
+    """One running collector. `start`, then `stop`; a failure of a thread ends up in `failure` and sets `ended`.
 
-    def __init__(self, settings: Settings, statements: list[Statement]) -> None:
+    `confined`: this thread gives up the capabilities that it does not need any more, for good.
+    """
+
+    def __init__(self, settings: Settings, statements: list[Statement], *, confined: bool = False) -> None:
         self.settings = settings
+        self.confined = confined
         self.statements = statements
         self.data_dir = Path(settings.data_dir)
         self.counters = Counters()
@@ -82,6 +87,8 @@ class Collector:
         """Opens the event log, takes the audit socket, loads the rules and begins. Raises AuditdeckError."""
         with contextlib.ExitStack() as opened:
             self.open(opened)
+            if self.confined:
+                confine(needed(self.settings))
             self.make()
             opened.pop_all()
         works = {"receive": self.receiver.receive, "decode": self.receiver.decode, "keep_house": self.keep_house}
@@ -132,6 +139,7 @@ class Collector:
         for note in self.session.notes + self.rules.load(self.session):
             logger.warning("%s", note)
         self.capture.title_ends = self.rules.without_eoe
+        self.settling = self.make_settling() if self.tracepoint is None else None
 
     def make(self) -> None:
         """The parts, each with what it needs of the others."""
@@ -157,7 +165,7 @@ class Collector:
             attempts=attempts,
             types=self.types,
             marker=marker,
-            settling=self.make_settling() if self.tracepoint is None else None,
+            settling=self.settling,
         )
         self.receiver = Receiver(self.capture, self.decoder, counters)
         if self.tracepoint is not None:
