@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 which=${1:-auto}
-version=9.5.3
+version=${STACK_VERSION:-9.5.3}
 python=python:3.13-slim
 folder=.stack
 mkdir -p "$folder"

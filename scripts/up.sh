@@ -14,6 +14,8 @@ setting() { # the value of a variable: from the environment, .env, or the defaul
     echo "${value:-$2}"
 }
 
+STACK_VERSION=$(setting STACK_VERSION '')
+export STACK_VERSION
 if [ -z "$(setting ELASTICSEARCH_IMAGE '')" ]; then
     scripts/images.sh "$stack" >"$folder/images.env"
 else

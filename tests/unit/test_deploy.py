@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,26 @@ def test_the_same_capabilities_everywhere() -> None:
     for name in ("AmbientCapabilities=", "CapabilityBoundingSet="):
         [line] = [line for line in unit.splitlines() if line.startswith(name)]
         assert set(line.removeprefix(name).replace("CAP_", "").split()) == NEEDED
+
+
+@pytest.mark.parametrize("version", ["", "9.6.0"])
+def test_one_version_rules_images_and_volumes(version: str) -> None:
+    """As compose reads the file (docs.docker.com: "Interpolation")."""
+    text = (TOP / "compose.yaml").read_text()
+    [default] = set(re.findall(r"STACK_VERSION:-([\d.]+)", text))
+    services = yaml.safe_load(re.sub(r"\$\{STACK_VERSION:-[\d.]+\}", version or default, text))["services"]
+    assert services["elasticsearch"]["image"] == f"${{ELASTICSEARCH_IMAGE:-elasticsearch:{version or default}}}"
+    assert services["kibana"]["image"] == f"${{KIBANA_IMAGE:-kibana:{version or default}}}"
+    assert services["init"]["environment"]["STACK_VERSION"] == (version or default)
+    assert f"version=${{STACK_VERSION:-{default}}}" in (TOP / "scripts" / "images.sh").read_text()
+    assert f"#STACK_VERSION={default}" in (TOP / ".env.example").read_text()
+
+
+def test_no_profile_hides_other_processes() -> None:
+    for file in ("compose.yaml", "compose.collector.yaml"):
+        service = yaml.safe_load((TOP / file).read_text())["services"]["collector"]
+        assert service["security_opt"] == ["no-new-privileges:true", "apparmor:unconfined", "label:disable"]
+        assert service.get("privileged", "") in ("", "${COLLECTOR_PRIVILEGED:-false}")
 
 
 def test_settings_of_the_daemon_set_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

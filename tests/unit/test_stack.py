@@ -9,8 +9,9 @@ import pytest
 from auditdeck.errors import AuditdeckError
 from auditdeck.stack import certificates
 from auditdeck.stack.certificates import Authority, is_good, make_authority
-from auditdeck.stack.checks import check_version
+from auditdeck.stack.checks import check_version, keep_version
 from auditdeck.stack.progress import Progress
+from auditdeck.stack.secrets import Wishes, make_secrets
 
 NAMES = ["elasticsearch", "127.0.0.1"]
 
@@ -61,8 +62,24 @@ def test_volumes_only_go_forward(tmp_path: Path, before: str, version: str, wron
         path.write_text(before + "\n")
     if wrong:
         with pytest.raises(AuditdeckError, match=wrong):
-            check_version(tmp_path, version, Progress(quiet=True))
+            check_version(tmp_path, version)
         assert path.read_text() == before + "\n"
     else:
-        check_version(tmp_path, version, Progress(quiet=True))
+        check_version(tmp_path, version)
+        assert path.exists() == bool(before), "one that was only asked for opens nothing"
+        keep_version(tmp_path, version, Progress(quiet=True))
         assert path.read_text() == version + "\n"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_settings_are_copied_for_services_that_are_not_root(tmp_path: Path, own: bool) -> None:
+    folder = tmp_path / "settings"
+    folder.mkdir()
+    for name in ("elasticsearch.yml", "kibana.yml"):
+        (folder / name).write_text(f"{name}: own\n")
+        (folder / name).chmod(0o600)
+    made = make_secrets(tmp_path / "secrets", Wishes(settings=folder if own else None), Progress(quiet=True))
+    for service in ("elasticsearch", "kibana"):
+        copied = made.root / service / f"{service}.yml"
+        assert copied.stat().st_mode & 0o777 == 0o644
+        assert ("own" in copied.read_text()) is own

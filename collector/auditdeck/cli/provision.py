@@ -9,7 +9,7 @@ import click
 from auditdeck.assets import asset
 from auditdeck.cli.cluster import ELASTICSEARCH, SECRETS, setting
 from auditdeck.cli.options import Shared, shared
-from auditdeck.stack.checks import check_host, check_version
+from auditdeck.stack.checks import check_host, check_version, keep_version
 from auditdeck.stack.progress import Progress
 from auditdeck.stack.secrets import Secrets, Wishes, make_secrets
 
@@ -25,6 +25,7 @@ FILE = click.Path(path_type=Path)
 @setting("--elastic-password-file", "ELASTIC_PASSWORD_FILE", type=FILE, help="A password of your own for elastic.")
 @setting("--kibana-tls/--no-kibana-tls", "KIBANA_TLS", default=True, help="Whether Kibana speaks TLS.")
 @setting("--stack-version", "STACK_VERSION", default="", help="The version of Elasticsearch and Kibana.")
+@setting("--service-settings", "SERVICE_SETTINGS", type=FILE, help="A folder with elasticsearch.yml and kibana.yml.")
 @setting("--ignore-memory", "IGNORE_MEMORY", is_flag=True, help="Go on with less than 3 GB free.")
 @setting("--patience", "PATIENCE", default=600.0, help="Seconds to wait for Elasticsearch, and for Kibana.")
 @click.option("--rotate", is_flag=True, help="Replace the collector's API key.")
@@ -43,6 +44,7 @@ def command(
     elastic_password_file: Path | None,
     kibana_tls: bool,
     stack_version: str,
+    service_settings: Path | None,
     ignore_memory: bool,
     patience: float,
     rotate: bool,
@@ -76,13 +78,15 @@ def command(
     progress.step("Host")
     if not ignore_memory:
         check_host(progress)
-    progress.step("Secrets")
-    wishes = Wishes(elastic_password_file, tuple(name.strip() for name in names.split(",") if name.strip()), kibana_tls)
-    made = make_secrets(secrets, wishes, progress)
     if stack_version:
-        check_version(secrets / "init", stack_version, progress)
+        check_version(secrets / "init", stack_version)
+    progress.step("Secrets")
+    alternatives = tuple(name.strip() for name in names.split(",") if name.strip())
+    wishes = Wishes(elastic_password_file, alternatives, kibana_tls, service_settings)
+    made = make_secrets(secrets, wishes, progress)
     progress.step("Elasticsearch")
     cluster = connect(elasticsearch, made, asset("elasticsearch"), progress, patience)
+    keep_version(secrets / "init", cluster.version, progress)
     provision(cluster, made, retention_days=retention_days, rotate=rotate)
     if kibana:
         progress.step("Kibana")

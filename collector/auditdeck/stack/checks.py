@@ -10,6 +10,7 @@ from auditdeck.stack.secrets import write
 
 NEEDED_MEMORY = 3 << 30
 NEEDED_MAPS = 262144
+VERSION = "stack_version"
 
 
 def check_host(progress: Progress, proc: Path = Path("/proc")) -> None:
@@ -29,10 +30,9 @@ def check_host(progress: Progress, proc: Path = Path("/proc")) -> None:
         progress.warn(f"vm.max_map_count is {maps}; more than one node needs: sysctl -w vm.max_map_count={NEEDED_MAPS}")
 
 
-def check_version(folder: Path, version: str, progress: Progress) -> None:
+def check_version(folder: Path, version: str) -> None:
     """The volumes belong to a version of the stack, and only go forward. Raises ProvisionError."""
-    path = folder / "stack_version"
-    before = path.read_text().strip() if path.exists() else ""
+    before = kept_version(folder)
     if before and numbers(version) < numbers(before):
         raise ProvisionError(
             f"the volumes are from version {before} of the stack, and {version} cannot read them",
@@ -43,9 +43,20 @@ def check_version(folder: Path, version: str, progress: Progress) -> None:
             f"the volumes are from version {before} of the stack; {version} is too far ahead to read them",
             f"go through the last version of {numbers(before)[0] + 1}.x first",
         )
+
+
+def keep_version(folder: Path, version: str, progress: Progress) -> None:
+    """Notes which version has opened the volumes: that of the Elasticsearch that runs."""
+    before = kept_version(folder)
     if before != version:
-        write(path, version.encode() + b"\n")
+        write(folder / VERSION, version.encode() + b"\n")
         progress.note(f"version {version} of the stack", changed=True, done=f"was {before}" if before else "new")
+
+
+def kept_version(folder: Path) -> str:
+    """ "" if none has."""
+    path = folder / VERSION
+    return path.read_text().strip() if path.exists() else ""
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -34,6 +34,11 @@ class Cluster:
         headers = {"accept": "application/json"} | ({"content-type": "application/json"} if body is not None else {})
         return self.client.perform_request(method, path, headers=headers, body=body).body
 
+    @property
+    def version(self) -> str:
+        number: str = self.ask("GET", "/")["version"]["number"]
+        return number
+
     def find(self, path: str) -> Any:
         """As `ask` with GET; None if there is no such thing."""
         try:

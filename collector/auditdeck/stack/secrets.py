@@ -1,8 +1,8 @@
 """Passwords, keys and certificates of the stack: made once, each service with a folder (a volume) of its own.
 
 init/           what only the init job may know: the authority's key, the passwords
-elasticsearch/  its certificate and key, the password that it begins with
-kibana/         its certificate and key, kibana.secrets.yml
+elasticsearch/  its certificate and key, the password that it begins with, elasticsearch.yml
+kibana/         its certificate and key, kibana.secrets.yml, kibana.yml
 collector/      the authority's certificate, the API key
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from auditdeck.assets import asset
 from auditdeck.errors import ProvisionError
 from auditdeck.stack.certificates import Authority, is_good, make_authority, read_authority
 from auditdeck.stack.progress import Progress
@@ -23,16 +24,19 @@ ELASTIC_UID, ELASTIC_GID = 1000, 0
 """The user of the official images of Elasticsearch and Kibana."""
 
 FOLDERS = ("init", "elasticsearch", "kibana", "collector")
-READY = "ready"
+SETTINGS = {"elasticsearch": "elasticsearch.yml", "kibana": "kibana.yml"}
+"""Of each service, in the clone and then in its folder, the last file that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user may choose: passwords as files, names under which services are reached, TLS for Kibana."""
+    """What the user may choose: passwords as files, names under which services are reached, TLS for Kibana, and the
+    folder with the settings of the services (None: those of this package)."""
 
     elastic_password: Path | None = None
     names: tuple[str, ...] = ()
     kibana_tls: bool = True
+    settings: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ def make_secrets(root: Path, wishes: Wishes, progress: Progress) -> Secrets:
         keep_elasticsearch(root / "elasticsearch", made, authority, wishes, progress)
         keep_kibana(root / "kibana", made, authority, wishes, progress)
         write(root / "collector" / "ca.crt", authority.pem, mode=0o644)
+        for service, name in SETTINGS.items():
+            # The clone's own may be root's alone (umask 077); the services are not root.
+            source = wishes.settings or asset(service)
+            write(root / service / name, (source / name).read_bytes(), mode=0o644)
     except OSError as error:
         raise ProvisionError(f"cannot write the secrets: {error}", "see the volumes of the init service") from error
     return made
@@ -113,7 +121,6 @@ def keep_elasticsearch(folder: Path, made: Secrets, authority: Authority, wishes
     keep_certificate(folder, "elasticsearch", authority, wishes, progress)
     write(folder / "elastic_password", made.elastic_password.encode(), mode=0o400)
     write(folder / "ca.crt", authority.pem)
-    write(folder / READY, b"")
     own(folder)
 
 
