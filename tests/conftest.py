@@ -4,6 +4,11 @@ import os
 import time
 
 import pytest
+from hypothesis import settings
+
+# Tests run beside others: how long one example takes says nothing.
+settings.register_profile("auditdeck", deadline=None)
+settings.load_profile("auditdeck")
 
 # Local time is that of the host; what tests expect does not depend on it.
 os.environ["TZ"] = "UTC"
