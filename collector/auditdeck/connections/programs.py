@@ -1,4 +1,4 @@
-"""The three programs that run in the kernel: one follows TCP sockets, two follow processes.
+"""The programs that run in the kernel: two follow TCP sockets, two follow processes.
 
 They use the kernel's own names; offsets come from its type information (`Btf`). A socket that this host opens enters
 the map `open` when its state becomes TCP_SYN_SENT, with the task that opened it; it gets its source when it becomes
@@ -7,6 +7,7 @@ TCP_ESTABLISHED, and goes to the ring buffer as one record when it becomes TCP_C
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +34,8 @@ RB_NO_WAKEUP = 1
 IPPROTO_TCP, AF_INET, AF_INET6 = 6, 2, 10
 TCP_ESTABLISHED, TCP_SYN_SENT, TCP_CLOSE = 1, 2, 7
 
+ATTEMPTS = 4
+"""To take a place in the ring buffer, whose lock may be refused for a moment (rqspinlock, Linux 6.15)."""
 RING_FULL, MAP_FULL, COUNTERS = 0, 1, 2
 """Places in the map of counters."""
 
@@ -58,6 +61,19 @@ def count(a: Assembler, maps: Maps, counter: int, done: str) -> None:
     a.jump(done)
 
 
+def output(a: Assembler, maps: Maps, record: Callable[[], None], size: int) -> None:
+    """What `record` lets R2 point at, to the ring buffer; R0 is 0 if it was taken."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            a.if_equal(R0, 0, "taken")
+        a.map(R1, maps.ring)
+        record()
+        a.set(R3, size)
+        a.set(R4, RB_NO_WAKEUP)
+        a.call(RINGBUF_OUTPUT)
+    a.label("taken")
+
+
 SOURCE, DESTINATION = ("skc_rcv_saddr", "skc_v6_rcv_saddr"), ("skc_daddr", "skc_v6_daddr")
 """Members of struct sock_common that hold an address of IPv4, of IPv6."""
 
@@ -80,8 +96,12 @@ def address(a: Assembler, btf: Btf, members: tuple[str, str], base: int, offset:
     a.label(f"{label} is copied")
 
 
-def sockets(btf: Btf, maps: Maps) -> bytes:
-    """inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)."""
+def sockets(btf: Btf, maps: Maps, *, again: bool = False) -> bytes:
+    """inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate).
+
+    The kernel leaves a program out that it has interrupted on the same processor, as an answer of the network may
+    interrupt a connect(2). So there is a second one, `again`, that does what the first one has not done.
+    """
     place = CONNECTION.offsets
     sock, task = partial(btf.offset, "sock"), partial(btf.offset, "task_struct")
     cred, tcp = partial(btf.offset, "cred"), partial(btf.offset, "tcp_sock")
@@ -98,14 +118,25 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     a.load(2, R1, R6, sock("sk_protocol"))
     a.if_not_equal(R1, IPPROTO_TCP, "out")
     a.store(8, FP, key, R6)
-    a.if_equal(R8, TCP_SYN_SENT, "opened")
-
-    # TCP_ESTABLISHED or TCP_CLOSE: of a socket that this host opened?
+    if not again:
+        a.if_equal(R8, TCP_SYN_SENT, "opened")
     a.map(R1, maps.open)
     a.stack(R2, key)
     a.call(MAP_LOOKUP_ELEM)
+    if again:
+        a.if_not_equal(R8, TCP_SYN_SENT, "is it known")
+        a.if_equal(R0, 0, "opened")
+        a.jump("out")
+        a.label("is it known")
+
+    # TCP_ESTABLISHED or TCP_CLOSE: of a socket that this host opened?
     a.if_equal(R0, 0, "out")
     a.move(R9, R0)
+    if again:
+        a.if_equal(R8, TCP_CLOSE, "when")
+        a.load(8, R1, R9, place["established"])
+        a.if_not_equal(R1, 0, "out")
+        a.label("when")
     a.call(KTIME_GET_BOOT_NS)
     a.if_equal(R8, TCP_CLOSE, "closed")
     a.store(8, R9, place["established"], R0)
@@ -141,11 +172,7 @@ def sockets(btf: Btf, maps: Maps) -> bytes:
     a.store(2, R9, place["source_port"], R1)
     address(a, btf, SOURCE, R9, place["source"], "last source")
     a.label("send")
-    a.map(R1, maps.ring)
-    a.move(R2, R9)
-    a.set(R3, CONNECTION.size)
-    a.set(R4, RB_NO_WAKEUP)
-    a.call(RINGBUF_OUTPUT)
+    output(a, maps, partial(a.move, R2, R9), CONNECTION.size)
     a.move(R7, R0)
     a.map(R1, maps.open)
     a.stack(R2, key)
@@ -224,11 +251,7 @@ def forks(btf: Btf, maps: Maps) -> bytes:
     a.store_value(4, FP, record + place["tgid"] + 4, 0)
     a.load(8, R1, R7, task("start_boottime"))
     a.store(8, FP, record + place["started"], R1)
-    a.map(R1, maps.ring)
-    a.stack(R2, record)
-    a.set(R3, FORK.size)
-    a.set(R4, RB_NO_WAKEUP)
-    a.call(RINGBUF_OUTPUT)
+    output(a, maps, partial(a.stack, R2, record), FORK.size)
     a.if_equal(R0, 0, "out")
     count(a, maps, RING_FULL, "out")
     a.label("out")
@@ -243,11 +266,14 @@ def executions(btf: Btf, maps: Maps) -> bytes:
     a = Assembler()
     a.load(8, R6, R1, 0)
     a.load(8, R7, R1, 16)
-    a.map(R1, maps.ring)
-    a.set(R2, EXECUTION.size)
-    a.set(R3, 0)
-    a.call(RINGBUF_RESERVE)
-    a.if_equal(R0, 0, "full")
+    for _ in range(ATTEMPTS):
+        a.map(R1, maps.ring)
+        a.set(R2, EXECUTION.size)
+        a.set(R3, 0)
+        a.call(RINGBUF_RESERVE)
+        a.if_not_equal(R0, 0, "reserved")
+    a.jump("full")
+    a.label("reserved")
     a.move(R8, R0)
     a.store_value(4, R8, place["kind"], EXECUTED)
     a.load(4, R1, R6, task("tgid"))
@@ -289,9 +315,11 @@ def executions(btf: Btf, maps: Maps) -> bytes:
     return a.bytes()
 
 
-PROGRAMS = {
-    "inet_sock_set_state": sockets,
-    "sched_process_fork": forks,
-    "sched_process_exec": executions,
-}
-"""By the tracepoint that each is attached to."""
+Programs = tuple[tuple[str, Callable[[Btf, Maps], bytes]], ...]
+"""Each with the tracepoint that it is attached to, in their order."""
+PROGRAMS: Programs = (
+    ("inet_sock_set_state", sockets),
+    ("inet_sock_set_state", partial(sockets, again=True)),
+    ("sched_process_fork", forks),
+    ("sched_process_exec", executions),
+)

@@ -11,7 +11,7 @@ import struct
 from auditdeck.connections import bpf
 from auditdeck.connections.btf import TYPEDEF, Btf
 from auditdeck.connections.layout import CONNECTION
-from auditdeck.connections.programs import COUNTERS, MAP_FULL, PROGRAMS, RING_FULL, Maps
+from auditdeck.connections.programs import COUNTERS, MAP_FULL, PROGRAMS, RING_FULL, Maps, Programs
 from auditdeck.connections.ring import Ring
 
 RING_SIZE = 1 << 24
@@ -24,7 +24,14 @@ AT_ONCE = 20_000
 class Tracepoint:
     """Attached until `close` or the end of this process, in whatever way it ends. Raises TracepointError."""
 
-    def __init__(self, btf: Btf | None = None, *, ring_size: int = RING_SIZE, most_open: int = OPEN) -> None:
+    def __init__(
+        self,
+        btf: Btf | None = None,
+        *,
+        ring_size: int = RING_SIZE,
+        most_open: int = OPEN,
+        programs: Programs = PROGRAMS,
+    ) -> None:
         btf = btf or Btf()
         self.most_open = most_open
         self.descriptors: list[int] = []
@@ -33,7 +40,7 @@ class Tracepoint:
             counters = self.keep(bpf.create_map(bpf.MAP_TYPE_ARRAY, 4, 8 * COUNTERS, 1, bpf.F_MMAPABLE))
             ring = self.keep(bpf.create_map(bpf.MAP_TYPE_RINGBUF, 0, 0, ring_size))
             maps = Maps(self.open, counters, ring)
-            for name, program in PROGRAMS.items():
+            for name, program in programs:
                 loaded = self.keep(bpf.load(name, program(btf, maps), btf.type_id(f"btf_trace_{name}", TYPEDEF)))
                 self.keep(bpf.attach(loaded))
             self.ring = Ring(ring, ring_size)
