@@ -3,9 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv/bin
 SECONDS ?=
+DURATION ?= 1800
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report demo up down password alert ca enroll hosts test bench check format lock tables wheel licences sbom clean
+.PHONY: help setup run report demo up down password alert ca enroll hosts test soak bench check format lock tables wheel licences sbom clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,12 @@ test: setup ## everything: unit tests, a browser, the real kernel, the peers
 	@scripts/apt-install.sh auditd chromium clang fonts-dejavu-core gcc iproute2 iptables libc6-dev libclang-rt-dev $(if $(filter x86_64,$(shell uname -m)),gcc-multilib)
 	@scripts/setup.sh
 	@$(VENV)/pytest
+
+soak: setup ## long, as root: fuzzing (each parser DURATION seconds), kill -9 at 100 moments, one rate for DURATION seconds
+	@scripts/apt-install.sh clang gcc iproute2 iptables libc6-dev libclang-rt-dev
+	@FUZZ_SECONDS=$(DURATION) FUZZ_FOLDER=.soak $(VENV)/pytest tests/fuzz
+	@KILLS=100 RATE=5000 $(VENV)/pytest tests/kernel/test_crash.py
+	@$(VENV)/python -m bench.steady $(DURATION) 10000
 
 bench: setup ## measure beside other collectors (QUICK=1: fewer and smaller loads); what is missing is said
 	@scripts/apt-install.sh auditd laurel gcc iproute2 iptables libc6-dev util-linux

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auditdeck.audit.record import STAMP
-from auditdeck.audit.rules import parse_line
+from auditdeck.audit.rules import Field, Rule, constants, parse_line, rule_text
 from auditdeck.errors import CheckpointError, RuleError
 from auditdeck.eventlog.cursor import read_position
 from auditdeck.eventlog.reader import Position
@@ -78,6 +78,11 @@ def test_the_last_stamp() -> None:
 def test_a_rule_that_is_none(line: str) -> None:
     with pytest.raises(RuleError, match=r"^my\.rules:7: "):
         parse_line(line, "my.rules", 7)
+
+
+def test_a_rule_of_a_kernel_with_operators_that_are_new() -> None:
+    rule = Rule(constants.EXIT, constants.ACTIONS["always"], (Field(constants.FIELDS["arch"], 0, 0xC000003E),), 1)
+    assert rule_text(rule) == "-a always,exit -F arch?b64 -S read"
 
 
 @pytest.mark.parametrize("saved", [b'{"segment":2,"offset":-3}', b'{"segment":-2,"offset":0}'])

@@ -47,7 +47,7 @@ def head(rule: Rule) -> list[str]:
         if field == c.FIELDS["arch"] and isinstance(value, int):
             arch = architecture.NAMES.get(value, "")
             bits = "b64" if value & architecture.ARCH_64BIT else "b32"
-            parts.append(f"-F arch{c.OPERATOR_NAMES[operator]}{bits if arch else f'0x{value:X}'}")
+            parts.append(f"-F arch{c.OPERATOR_NAMES.get(operator, '?')}{bits if arch else f'0x{value:X}'}")
     if rule.list not in WITHOUT_SYSCALLS:
         parts.extend(syscalls_text(rule, arch))
     return parts
