@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -242,6 +243,12 @@ def test_signed_entries(tmp_path: Path) -> None:
     key.write_text("fedcba9876543210")
     status, found = verify(tmp_path, "-c", settings)
     assert (status, len(found["problems"])) == (1, 4)
+    assert "is not that of the key" in found["problems"][0]["text"]
+    key.write_text("0123456789abcdef")
+    chain = tmp_path / "events" / "chain.ndjson"
+    chain.write_text(re.sub('"hmac":".', '"hmac":"é', chain.read_text(), count=1))
+    status, found = verify(tmp_path, "-c", settings)
+    assert (status, len(found["problems"])) == (1, 1)
     assert "is not that of the key" in found["problems"][0]["text"]
     key.write_text("short")
     result = auditdeck("verify", "--data-dir", tmp_path, "-c", settings)

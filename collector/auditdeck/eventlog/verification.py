@@ -163,7 +163,9 @@ class Verifier:
             if not entry.expired and entry.segment in self.entries:
                 self.wrong(f"the entry {what} is there twice", entry.segment)
             if self.key:
-                if entry.hmac and not hmac.compare_digest(entry.hmac, signature(self.key, entry.chain)):
+                if entry.hmac and not hmac.compare_digest(
+                    entry.hmac.encode(), signature(self.key, entry.chain).encode()
+                ):
                     self.wrong(f"the signature of the entry {what} is not that of the key", entry.segment)
                 elif signed and not entry.hmac:
                     self.wrong(f"the entry {what} is not signed, and the one before is", entry.segment)
