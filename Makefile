@@ -52,7 +52,7 @@ test: setup ## everything: unit tests, a browser, the real kernel, the peers
 
 soak: setup ## long, as root: fuzzing (each parser DURATION seconds), kill -9 at 100 moments, one rate for DURATION seconds
 	@scripts/apt-install.sh clang gcc iproute2 iptables libc6-dev libclang-rt-dev
-	@FUZZ_SECONDS=$(DURATION) FUZZ_FOLDER=.soak $(VENV)/pytest tests/fuzz
+	@FUZZ_SECONDS=$(DURATION) FUZZ_FOLDER=.soak $(VENV)/pytest -s tests/fuzz
 	@KILLS=100 RATE=5000 $(VENV)/pytest tests/kernel/test_crash.py
 	@$(VENV)/python -m bench.steady $(DURATION) 10000
 

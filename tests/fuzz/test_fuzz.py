@@ -37,6 +37,7 @@ def fuzz(command: list[str | Path], name: str, folder: Path) -> None:
     )
     runs = re.search(r"number_of_executed_units: (\d+)", result.stderr)
     assert runs is not None, result.stderr[-2000:]
+    print(f"{name}: {int(runs[1]):,} inputs in {SECONDS} s")
     assert int(runs[1]) > LEAST
 
 
