@@ -20,7 +20,7 @@ TOP = HERE.parent.parent
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 KEPT = os.environ.get("FUZZ_FOLDER", "")
 """Where corpora and findings stay; by default they go with the test."""
-LEAST = 50
+LEAST = 20
 """Inputs a run, on a machine that is busy."""
 STARTED = 60.0
 """Seconds for all but fuzzing itself."""
