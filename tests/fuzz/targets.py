@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import orjson
 
@@ -40,7 +39,8 @@ from auditdeck.query.search import FoundEvent
 from auditdeck.settings.model import Filter
 from auditdeck.settings.read import first_problem, load
 
-FOLDER = Path(mkdtemp(prefix="auditdeck-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+SCRATCH = TemporaryDirectory(prefix="auditdeck-fuzz-")
+FOLDER = Path(SCRATCH.name)
 KINDS = [1006, 1112, 1123, 1300, 1302, 1306, 1307, 1309, 1320, 1327, 1400, 2000]
 SPLIT = b"\n----\n"
 """Between the files of one input."""

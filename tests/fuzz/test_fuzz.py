@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.fuzz.targets import TARGETS
 
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
+MEMORY = Path("/dev/shm")
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 KEPT = os.environ.get("FUZZ_FOLDER", "")
 """Where corpora and findings stay; by default they go with the test."""
@@ -28,9 +30,12 @@ STARTED = 60.0
 
 def fuzz(command: list[str | Path], name: str, folder: Path) -> None:
     """Runs libFuzzer; what it found is told with the name of the file that has the bytes."""
-    result = subprocess.run(
-        command, cwd=TOP, capture_output=True, text=True, check=False, timeout=SECONDS * 2 + STARTED
-    )
+    # libFuzzer ends a process without its last wishes; and a disk would be in the way.
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as scratch:
+        result = subprocess.run(
+            command, cwd=TOP, env={**os.environ, "TMPDIR": scratch}, capture_output=True, text=True, check=False,
+            timeout=SECONDS * 2 + STARTED,
+        )  # fmt: skip
     found = [path for path in folder.iterdir() if path.is_file()]
     assert result.returncode == 0, (
         f"{name}: {[f'{path}: {path.read_bytes()[:500]!r}' for path in found]}\n{result.stderr[-6000:]}"
