@@ -6,7 +6,7 @@ SECONDS ?=
 DURATION ?= 1800
 DATA_DIR ?= /var/lib/auditdeck
 
-.PHONY: help setup run report demo up down password alert ca enroll hosts test soak bench check format lock tables wheel licences sbom clean
+.PHONY: help setup run report demo up down password alert ca enroll hosts test soak bench check mutations format lock tables wheel licences sbom clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ check: setup ## the quick one: format, lint, types, unit tests
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
 	@$(VENV)/pytest -q -n auto --dist worksteal tests/unit
+
+mutations: setup ## whether make check notices 45 small faults (half an hour)
+	@$(VENV)/python scripts/mutations.py
 
 format: setup ## put the code into shape
 	@$(VENV)/ruff format .

@@ -356,6 +356,8 @@ def main() -> None:
     chosen = [int(word) for word in sys.argv[1:]] or list(range(1, len(MUTATIONS) + 1))
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
+        # Some tests look at it as somebody else.
+        os.chmod(folder, 0o755)
         copy = Path(folder) / "auditdeck"
         ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "*.egg-info")
         shutil.copytree(ROOT, copy, ignore=ignored)
@@ -389,7 +391,7 @@ def run(copy: Path, words: list[str]) -> str:
     environment = {**os.environ, "PYTHONPATH": str(copy / "collector"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    if done.returncode not in (0, 1):
+    if done.returncode and not failed:
         sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
     return failed[0].removeprefix("tests/unit/")[:60] if failed else ""
 

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from auditdeck.collector.health import Counters, Health
-from auditdeck.eventlog.chain import EVERY, read_chain
+from auditdeck.eventlog.chain import EVERY, compare, marks_path, read_chain, read_marks
 from auditdeck.eventlog.retention import expire
 from auditdeck.eventlog.segment import segment_path
 from auditdeck.eventlog.writer import Limits, Writer, compress
@@ -366,10 +366,46 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_a_log_that_verifies(tmp_pa
         writer.wait()
         writer.stdout.close()
         status, found = verify(tmp_path)
-        assert (status, found["problems"]) == (0, [])
+        assert (status, found["problems"]) == (0, []), found["problems"]
     with Writer(tmp_path / "events"):
         pass
     assert verify(tmp_path)[1]["lines"] > 1000
+
+
+def test_a_mark_that_was_half_written_leaves_a_log_that_verifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill takes effect between two pages of a write, a power cut between two sectors."""
+    saved: list[tuple[bytes, int, bytes, bytes]] = []
+    real = os.pwrite
+
+    def pwrite(file: int, data: bytes, offset: int) -> int:
+        before = Path(f"/proc/self/fd/{file}").read_bytes()
+        saved.append((before, offset, data, segment.read_bytes()))
+        return real(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    segment = tmp_path / "0000000001.ndjson"
+    chance = random.Random(7)
+    number = 0
+    with Writer(tmp_path) as writer:
+        while number < 3000:
+            count = chance.choice([1, 5, 31, 32, 33, 400])
+            writer.append([b'{"n":%d}' % one for one in range(number, number + count)])
+            number += count
+            writer.sync()
+    torn = 0
+    copy = tmp_path / "copy" / segment.name
+    copy.parent.mkdir()
+    for before, offset, data, lines in saved[1:]:
+        copy.write_bytes(lines)
+        for place in range(offset // 512 * 512 + 512, offset + len(data), 512):
+            done = place - offset
+            marks_path(copy).write_bytes(before[:offset] + data[:done] + before[place:])
+            found = compare([lines], read_marks(copy) or [])
+            assert found.bad is None, (offset, done)
+            torn += 1
+    assert torn > 20
 
 
 def test_every_moment_of_closing_a_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ NOTHING = "0" * 64
 EVERY = 32
 """Lines between two marks."""
 MARK = re.compile(rb" *(\d+)([ =])([0-9a-f]{64})\n")
-MARK_SIZE = 76
+MARK_SIZE = 128
+"""No mark lies across two sectors of a disk, or two pages in memory: a crash leaves the old one or the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,7 @@ class Marks:
     def save(self, taken: list[Mark]) -> None:
         """After the lines themselves were synced. Raises OSError."""
         data = b"".join(
-            b"%10d%b%b\n" % (mark.lines, b"=" if mark.end else b" ", mark.sha256.encode()) for mark in taken
+            b"%62d%b%b\n" % (mark.lines, b"=" if mark.end else b" ", mark.sha256.encode()) for mark in taken
         )
         os.pwrite(self.file, data, self.place)
         self.place += len(data) - MARK_SIZE
