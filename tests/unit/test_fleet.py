@@ -13,7 +13,7 @@ from auditdeck.cli.hosts import cells
 from auditdeck.errors import ProvisionError
 from auditdeck.stack import service
 from auditdeck.stack.enrolment import Token, read_token
-from auditdeck.stack.fleet import state
+from auditdeck.stack.fleet import advice, beside, state
 from auditdeck.stack.join import settings_text
 
 TOKEN = Token(["https://stack.example:9200"], "ab" * 32, "a2V5", "auditdeck-enrolment-x", 3)
@@ -31,6 +31,12 @@ def test_a_damaged_token_is_one_sentence(text: str) -> None:
     with pytest.raises(ProvisionError, match="token") as refused:
         read_token(text)
     assert "copy it whole" in refused.value.hint
+
+
+def test_a_token_of_a_newer_form_says_so() -> None:
+    with pytest.raises(ProvisionError, match="this token is of form 2") as refused:
+        read_token("auditdeck-join-2-abc")
+    assert "the version of auditdeck that the stack has" in refused.value.hint
 
 
 def test_settings_that_are_there_stay(tmp_path: Path) -> None:
@@ -75,3 +81,25 @@ def test_what_is_said_of_a_host() -> None:
     assert state({"last": "2026-01-01T00:00:00.000Z", "revoked": "2026-01-02T00:00:00Z"}) == "revoked"
     row = {"name": "a", "state": "silent", "last": "", "documents_hour": 1234, "lost_day": 0, "watched_day": 0.5}
     assert cells(row) == ["a", "silent", "–", "–", "1,234", "0", "12.0 h"]
+
+
+def test_collectors_of_other_versions_are_told_what_to_do() -> None:
+    versions = {"old": "0.1.7", "new": "0.3.0", "same": "0.2.9", "first": "", "odd": "10.0"}
+    rows = [
+        {"name": name, "version": version, "beside_stack": beside(version, "0.2.0")}
+        for name, version in versions.items()
+    ]
+    assert {row["name"]: row["beside_stack"] for row in rows} == {
+        "old": "older",
+        "new": "newer",
+        "same": "same",
+        "first": "older",
+        "odd": "newer",
+    }
+    before, newer, older = advice(rows, "0.2.0")
+    assert before.startswith("Before 0.2: ")
+    assert before.endswith("update auditdeck there: first.")
+    assert newer.startswith("Newer than this stack (0.2.0): ")
+    assert newer.endswith("run `make up`: new, odd.")
+    assert older.endswith("update auditdeck there: old.")
+    assert not advice([row for row in rows if row["name"] == "same"], "0.2.0")

@@ -21,7 +21,7 @@ def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
 
     Run it on the stack's host: docker compose run --rm init hosts
     """
-    from auditdeck.stack.fleet import hosts
+    from auditdeck.stack.fleet import advice, hosts
 
     rows = hosts(reach(elasticsearch, secrets))
     if shared.json:
@@ -38,7 +38,11 @@ def command(shared: Shared, secrets: Path, elasticsearch: str) -> None:
         table.add_column(name, justify="right" if name[0] in "elw" and name != "last report" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in cells(row)))
-    make_console().print(table if rows else "No host has reported yet.")
+    console = make_console()
+    console.print(table if rows else "No host has reported yet.")
+    for sentence in advice([row for row in rows if "version" in row]):
+        console.print()
+        console.print(Text(visible(sentence)))
 
 
 def cells(row: dict[str, Any]) -> list[str]:

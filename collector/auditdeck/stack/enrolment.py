@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from auditdeck import __version__
 from auditdeck.errors import ProvisionError
 from auditdeck.stack.elasticsearch import KEY_ROLE, Cluster
 
@@ -34,6 +36,7 @@ MAPPINGS = {
 SETTINGS = {"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": True}
 MARK = "auditdeck-join-1-"
 """Begins every token; the number is that of its form."""
+ANY_MARK = re.compile(r"auditdeck-join-(\d+)-")
 MOST = 1000
 
 
@@ -57,6 +60,11 @@ def read_token(text: str) -> Token:
     text = text.strip()
     mend = "copy it whole, as `auditdeck enroll` printed it"
     if not text.startswith(MARK):
+        if (other := ANY_MARK.match(text)) is not None:
+            raise ProvisionError(
+                f"this token is of form {other[1]}, and auditdeck {__version__} reads form 1",
+                "install here the version of auditdeck that the stack has",
+            )
         raise ProvisionError(f"this is not a token for joining: it must begin with {MARK}", mend)
     packed = text.removeprefix(MARK)
     try:
