@@ -59,7 +59,7 @@ MUTATIONS = [
         "a closed index makes dead letters",
         "outputs/bulk.py",
         '"index_closed_exception", "validation_exception",',
-        '"index_closed_exception", "validation_exception",',
+        '"validation_exception",',
         "bulk",
     ),
     Mutation(
@@ -172,21 +172,21 @@ MUTATIONS = [
         "collector/decoder.py",
         "        self.counters.damaged += len(items)\n",
         "",
-        "collector hostile receiver",
+        "decoder",
     ),
     Mutation(
         "an event that cannot be decoded is not kept",
         "collector/decoder.py",
         "                self.keep_damaged(event.items)\n",
         "",
-        "hostile receiver",
+        "decoder",
     ),
     Mutation(
         "damaged.log has secrets",
         "collector/damaged.py",
         "shown = self.redactor.record(kind, payload)",
         "shown = payload",
-        "redaction hostile",
+        "decoder",
     ),
     Mutation(
         "a receive buffer that was full is not counted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditdeck.audit.assembler import Assembler
+from auditdeck.audit.assembler import GAP_LIMIT, Assembler, Gaps
 from auditdeck.audit.event import Event
 from auditdeck.audit.record import Payload
 
@@ -123,3 +123,14 @@ def test_an_event_that_goes_on_behind_its_title_is_waited_for() -> None:
     assembler.feed([record(SYSCALL, 1), record(PROCTITLE, 1), record(PATH, 1)], now=1.0)
     assert assembler.flush(now=1.0) == []
     assert [len(event.items) for event in assembler.close()] == [3]
+
+
+def test_a_gap_that_is_too_wide_to_wait_for_is_lost_at_once() -> None:
+    """As after a reboot of a machine whose clock went on."""
+    gaps = Gaps()
+    assert gaps.saw(1, 0.0)
+    assert gaps.saw(GAP_LIMIT + 2, 0.0)
+    assert gaps.count == 0, "so many may still come"
+    assert gaps.saw(3 * GAP_LIMIT + 3, 0.0)
+    assert gaps.count == 2 * GAP_LIMIT
+    assert gaps.settle(100.0) == 3 * GAP_LIMIT

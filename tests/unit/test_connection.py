@@ -217,6 +217,21 @@ def test_scripts_and_secrets(encoder: ConnectionEncoder) -> None:
     assert found["process"]["args"][2] == "--password=[redacted]"
 
 
+def test_a_pid_that_is_used_again_is_another_process() -> None:
+    """Also if only the newer process is in /proc when the older one's connection is told."""
+
+    class Newer(NoProc):
+        def read(self, pid: int, name: str, limit: int = 0) -> bytes | None:  # noqa: ARG002
+            after = b"S 1 " + b"0 " * 17 + b"%d 0" % (300 * 100)
+            return {"stat": b"4000 (curl) " + after, "cmdline": b"newer\0"}.get(name)
+
+    found = ProcessTable(Newer(), nowhere)
+    assert found.of(4000, 200 * SECOND, 201 * SECOND) is None
+    newer = found.of(4000, 300 * SECOND, 301 * SECOND)
+    assert newer is not None
+    assert newer.arguments == (b"newer",)
+
+
 class Source:
     """Records and open connections that a test chooses."""
 

@@ -394,3 +394,35 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     assert "auditdeck run" in missing.stderr
     wrong = auditdeck("report", "--data-dir", tmp_path, "--since", "soon")
     assert "'soon' is not a valid time; use 7d" in wrong.stderr
+
+
+def test_a_window_has_its_begin_and_not_its_end(tmp_path: Path) -> None:
+    """So that of two windows side by side each event is in one."""
+    times = ["2026-11-01T00:00:00.000Z", "2026-11-02T00:00:00.000Z", "2026-11-03T00:00:00.000Z"]
+    data = store(tmp_path, [{**connection(1, "ada", "/usr/bin/curl"), "@timestamp": time} for time in times])
+
+    def connections(since: str, until: str) -> int:
+        result = auditdeck("report", "--json", "--data-dir", data, "--since", since, "--until", until)
+        found: int = json.loads(result.stdout)["outbound_tcp"]["connections"]
+        return found
+
+    assert connections("2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z") == 2
+    assert connections("2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z") == 1
+    assert connections("2026-11-02T00:00:00.001Z", "2026-11-03T00:00:00Z") == 0
+    assert connections("2026-11-02T00:00:00.001Z", "2026-11-03T00:00:00.001Z") == 1
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        ("2026-10-31T23:59:59.999Z", 0),
+        ("2026-11-01T00:00:00.000Z", 7),
+        ("2026-11-03T23:59:59.999Z", 7),
+        ("2026-11-04T00:00:00.000Z", 0),
+    ],
+)
+def test_losses_are_told_in_the_window_that_they_are_in(tmp_path: Path, time: str, told: int) -> None:
+    lost = changes(Counters(lost=7), Counters())
+    document = {**json.loads(health_document({"name": "one"}, lost, 60)), "@timestamp": time}
+    quality = ask(store(tmp_path, [document]))["quality"]
+    assert quality["kernel_lost"] == told
