@@ -22,7 +22,7 @@ from auditdeck.collector.health import Counters
 from auditdeck.eventlog.status import write_status
 from auditdeck.query.answers import Question, ask
 from auditdeck.report.live import Summary
-from auditdeck.report.sentences import size
+from auditdeck.report.sentences import not_counted, size
 from auditdeck.report.table import shorten
 from auditdeck.report.terminal import show
 from auditdeck.visible import VisibleFormatter, visible, visible_json
@@ -182,3 +182,19 @@ def test_no_color(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_sizes_have_three_digits(number: int, text: str) -> None:
     assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("failed_by", "unresolved", "unknown", "said"),
+    [
+        ({}, 0, 0, ""),
+        ({"refused": 24, "unanswered": 7}, 0, 0, "Not counted: 31 failed (24 refused, 7 unanswered)"),
+        ({}, 5, 1200, "Not counted: 5 unresolved, 1,200 of unknown transport"),
+        ({"refused": 1, "unanswered": 0}, 1, 0, "Not counted: 1 failed (1 refused), 1 unresolved"),
+    ],
+)
+def test_only_what_there_was_is_said_not_to_be_counted(
+    failed_by: dict[str, int], unresolved: int, unknown: int, said: str
+) -> None:
+    totals = {"failed": sum(failed_by.values()), "failed_by": failed_by}
+    assert not_counted({**totals, "unresolved": unresolved, "unknown_transport": unknown}) == said

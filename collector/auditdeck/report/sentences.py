@@ -67,16 +67,15 @@ def hours(number: float) -> str:
 
 
 def not_counted(totals: dict[str, Any]) -> str:
-    """Attempts that were not established, by what became of them."""
-    failed = f"{totals['failed']:,} failed"
-    reasons = [f"{number:,} {reason}" for reason, number in totals["failed_by"].items() if number]
-    if reasons:
-        failed += f" ({', '.join(reasons)})"
-    parts = [failed]
-    if totals["unresolved"]:
-        parts.append(f"{totals['unresolved']:,} unresolved")
-    parts.append(f"{totals['unknown_transport']:,} of unknown transport")
-    return f"Not counted: {', '.join(parts)}"
+    """Attempts that were not established, by what became of them; "" if there are none."""
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in totals["failed_by"].items() if number)
+    numbers = {
+        f"failed ({reasons})" if reasons else "failed": totals["failed"],
+        "unresolved": totals["unresolved"],
+        "of unknown transport": totals["unknown_transport"],
+    }
+    parts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
+    return f"Not counted: {parts}" if parts else ""
 
 
 def moved(totals: dict[str, Any]) -> str:

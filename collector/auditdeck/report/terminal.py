@@ -53,7 +53,8 @@ def headline(answer: dict[str, Any], question: Question) -> Text:
     text.append(f"\n{window(question.since, question.until)}", style="dim")
     for name, value in question.filters.items():
         text.append(f", {name} ", style="dim").append(visible(str(value)) or NONE.get(name, "?"))
-    text.append(f"\n{not_counted(totals)}", style="red" if totals["failed"] else "dim")
+    if others := not_counted(totals):
+        text.append(f"\n{others}", style="red" if totals["failed"] else "dim")
     text.append(f"\n{moved(totals)}\n", style="dim")
     return text
 
