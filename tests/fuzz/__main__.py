@@ -20,8 +20,8 @@ with atheris.instrument_imports(include=["auditdeck"]):
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST = 16 << 10
 CONSTANT, EACH = 1.0, 20e-6
-"""CPU seconds that an input may take, and more for each of its bytes; the instrumented code is some times slower, and what nests too
-deeply is read down to the limit of recursion."""
+"""CPU seconds that an input may take, and more for each of its bytes: instrumented code is some times slower, and what
+nests too deeply is read down to the limit of recursion."""
 MEMORY = 500
 """MiB; none needs a third of it."""
 
