@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from auditdeck.audit.client import AuditSocket
-from auditdeck.collector.privileges import ALWAYS, NUMBERS, held
+from auditdeck.capabilities import NUMBERS, held
+from auditdeck.collector.privileges import ALWAYS
 from tests.support.collector import as_user, collector, scoped_rules
 from tests.support.waiting import wait_for
 

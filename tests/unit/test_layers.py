@@ -11,7 +11,18 @@ import pytest
 import auditdeck
 
 ROOT = Path(auditdeck.__file__).parent
-EVERYWHERE = {"errors", "cache", "gz", "libc", "netlink", "packages", "private_file", "assets", "visible"}
+EVERYWHERE = {
+    "errors",
+    "cache",
+    "capabilities",
+    "gz",
+    "libc",
+    "netlink",
+    "packages",
+    "private_file",
+    "assets",
+    "visible",
+}
 BELOW = {
     "audit": set(),
     "connections": set(),

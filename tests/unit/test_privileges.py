@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from auditdeck.capabilities import NUMBERS
 from auditdeck.collector import privileges
-from auditdeck.collector.privileges import ALWAYS, NUMBERS, needed
+from auditdeck.collector.privileges import ALWAYS, needed
 from auditdeck.settings.read import read_settings
 from tests.support.audit import skip_if
 
 TRY = """
 import os, subprocess, sys, threading
 from auditdeck.collector import privileges
-from auditdeck.collector.privileges import confine, held
+from auditdeck.capabilities import held
+from auditdeck.collector.privileges import confine
 confine({"DAC_READ_SEARCH", "SYS_PTRACE"})
 def shown():
     return " ".join(f"{held(name):x}" for name in ("CapEff", "CapPrm", "CapBnd"))

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from auditdeck.audit import messages as m
+from auditdeck.capabilities import has_capability
 from auditdeck.errors import DaemonRunning, KernelError, NotInitialNamespace, NotPermitted, RuleExists, RulesLocked
 from auditdeck.netlink import HEADER, HEADER_SIZE, NLMSG_DONE, NLMSG_ERROR, message
 
@@ -204,18 +205,6 @@ def not_permitted(what: str) -> KernelError:
         "rules that were locked with -e 2 can be changed only after a reboot",
         errno.EPERM,
     )
-
-
-CAPABILITIES = {"AUDIT_WRITE": 29, "AUDIT_CONTROL": 30, "AUDIT_READ": 37, "SYS_PTRACE": 19, "DAC_READ_SEARCH": 2}
-
-
-def has_capability(name: str) -> bool:
-    """Whether this process has a capability in its effective set (capabilities(7))."""
-    with open("/proc/self/status") as status:
-        for line in status:
-            if line.startswith("CapEff:"):
-                return bool(int(line.split()[1], 16) >> CAPABILITIES[name] & 1)
-    return False
 
 
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC

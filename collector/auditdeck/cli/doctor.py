@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from auditdeck.audit.client import AuditSocket, has_capability, in_initial_pid_namespace, process_alive
+from auditdeck.audit.client import AuditSocket, in_initial_pid_namespace, process_alive
 from auditdeck.audit.ext import native
+from auditdeck.capabilities import has_capability
 from auditdeck.cli.options import Shared, print_json, shared
 from auditdeck.cli.status import collector_state
 from auditdeck.errors import KernelError, StoreError, TracepointError

@@ -9,19 +9,13 @@ import ctypes
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from auditdeck.capabilities import NUMBERS, has_capability, held
 from auditdeck.libc import libc
 from auditdeck.settings.model import Settings
 
-NUMBERS = {
-    "CHOWN": 0, "DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "FOWNER": 3, "NET_BIND_SERVICE": 10, "SYS_PTRACE": 19,
-    "AUDIT_CONTROL": 30, "AUDIT_READ": 37, "BPF": 39,
-}  # fmt: skip
-"""Of linux/capability.h."""
-SETPCAP = 8
-"""Without it the bounding set is what whoever started this has chosen."""
 ALWAYS = {"AUDIT_CONTROL", "AUDIT_READ", "BPF", "SYS_PTRACE", "DAC_READ_SEARCH"}
 """Records, rules that are put back; the tracepoint's map, which Linux before 5.19 does not let others read; other
 processes."""
@@ -78,7 +72,8 @@ def confine(names: set[str]) -> None:
     """
     kept = sum(1 << NUMBERS[name] for name in names)
     try:
-        if held("CapEff") >> SETPCAP & 1:
+        # Without it the bounding set is what whoever started this has chosen.
+        if has_capability("SETPCAP"):
             for number in range(int(LAST.read_text()) + 1):
                 if not kept >> number & 1:
                     call(libc.prctl, PR_CAPBSET_DROP, number, 0, 0, 0)
@@ -90,16 +85,8 @@ def confine(names: set[str]) -> None:
         logger.warning("capabilities that are not needed any more stay: %s", error)
 
 
-def held(name: str) -> int:
-    """A set of this thread, as its bits: CapEff, CapPrm or CapBnd (proc_pid_status(5))."""
-    for line in Path("/proc/thread-self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
-def call(function: object, *arguments: object) -> None:
+def call(function: Callable[..., int], *arguments: object) -> None:
     """Raises OSError."""
-    if function(*arguments):  # type: ignore[operator]
+    if function(*arguments):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
