@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.build import traffic
 from tests.support.collector import COMMAND, Collector, as_user, collector
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("audit"), pytest.mark.timeout(120)]
 
@@ -41,10 +42,7 @@ def counters(running: Collector) -> dict[str, int]:
     """Of a status that is written from now on."""
     path = running.data_dir / "status.json"
     before = path.stat().st_mtime_ns if path.exists() else 0
-    deadline = time.monotonic() + 15
-    while not path.exists() or path.stat().st_mtime_ns == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: path.exists() and path.stat().st_mtime_ns != before)
     found: dict[str, int] = running.status()["counters"]
     return found
 

@@ -19,6 +19,7 @@ from auditdeck.outputs.file import FileOutput
 from auditdeck.outputs.formats.encode import same
 from auditdeck.settings.model import FileSettings
 from tests.faults.test_disk import fill, small
+from tests.support.waiting import wait_for
 
 __all__ = ["small"]
 
@@ -60,10 +61,7 @@ def test_a_full_disk_doubles_nothing_and_glues_nothing(tmp_path: Path, small: Pa
         wait_until_read(output)
         fill(ballast)
         writer.append([document(number) for number in range(1000, 1500)])
-        deadline = time.monotonic() + 10
-        while not output.counts.error:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: output.counts.error, 10)
         ballast.unlink()
         writer.append([document(number) for number in range(1500, 1600)])
         wait_until_read(output)
@@ -124,10 +122,7 @@ def test_no_link_is_followed_where_others_may_write(tmp_path: Path) -> None:
         writer.append([document(1)])
         output = FileOutput(FileSettings(path=str(folder / "events.log")), tmp_path, same)
         output.start()
-        deadline = time.monotonic() + 10
-        while not output.counts.error:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: output.counts.error, 10)
         assert "it is a link, in a folder where others may write" in output.counts.error
         with contextlib.suppress(FileNotFoundError):
             (folder / "events.log").unlink()

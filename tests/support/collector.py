@@ -16,6 +16,7 @@ from typing import Any
 
 from auditdeck.assets import asset
 from auditdeck.audit import architecture
+from tests.support.waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "auditdeck"]
 
@@ -51,11 +52,8 @@ class Collector:
         raise AssertionError(f"the collector did not start: {self.log.read_text()}")
 
     def wait_status(self) -> None:
-        """Until it has written its first status."""
-        deadline = time.monotonic() + 5
-        while not (self.data_dir / "status.json").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        """Until it has written its first status: that is due after five seconds."""
+        wait_for((self.data_dir / "status.json").exists)
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads((self.data_dir / "status.json").read_text())

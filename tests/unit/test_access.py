@@ -136,12 +136,3 @@ def test_a_user_who_is_not_in_the_group_cannot_share(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], user=STRANGER, extra_groups=[], cwd="/", capture_output=True)
     assert StoreError.__name__.encode() in done.stderr
     assert f"cannot let group {GROUP} read {folder}/data: Operation not permitted".encode() in done.stderr
-
-
-def test_a_group_that_does_not_exist_is_told_with_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "auditdeck.yaml"
-    file.write_text("event_log:\n  max_size: 1GiB\n  group: rooot\n")
-    found = auditdeck("config", "check", "--config", file)
-    assert f"{file}:3: event_log.group: 'rooot' is not a group of this host; did you mean root?" in (
-        found.stdout + found.stderr
-    )

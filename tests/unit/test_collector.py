@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from auditdeck.collector.collector import Collector
 from auditdeck.errors import StoreError
 from auditdeck.settings.model import Settings
@@ -12,7 +14,7 @@ from auditdeck.settings.model import Settings
 WRITING = "write the event log"
 
 
-def test_only_what_was_written_says_that_writing_works_again(tmp_path: Path) -> None:
+def test_only_what_was_written_says_that_writing_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is said once: no look at counters, which writes nothing, ends it."""
     reported: list[str] = []
     full = True
@@ -23,9 +25,9 @@ def test_only_what_was_written_says_that_writing_works_again(tmp_path: Path) -> 
         reported.append(state)
 
     collector = Collector(Settings(data_dir=str(tmp_path)), [])
-    collector.count = lambda: None  # type: ignore[method-assign]
     health = SimpleNamespace(due=True, report=report)
-    collector.health = health  # type: ignore[assignment]
+    monkeypatch.setattr(collector, "count", lambda: None)
+    monkeypatch.setattr(collector, "health", health, raising=False)
     collector.report_health_when_due()
     assert collector.attempts.failing == {WRITING}
     health.due = False

@@ -220,12 +220,3 @@ def test_without_metrics_nothing_is_loaded_for_them() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
     assert Settings().metrics.listen == ""
-
-
-def test_a_wrong_address_is_told_with_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "auditdeck.yaml"
-    file.write_text("metrics:\n  listen: 9464\n")
-    found = auditdeck("config", "check", "--config", file)
-    assert f"{file}:2: metrics.listen: '9464' is not a valid address; use host:port, for example 127.0.0.1:9464" in (
-        found.stdout + found.stderr
-    )

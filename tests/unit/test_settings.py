@@ -106,6 +106,14 @@ def test_a_wrong_key_or_value_is_told_with_file_line_and_key(tmp_path: Path, tex
             "1: outputs.file.mode: 'rw' is not a valid file mode; use an octal one such as 0600",
         ),
         ("outputs: {file: {mode: 0888}}", "1: outputs.file.mode: '0888' is not a valid file mode"),
+        (
+            "event_log:\n  max_size: 1GiB\n  group: rooot",
+            "3: event_log.group: 'rooot' is not a group of this host; did you mean root?",
+        ),
+        (
+            "metrics:\n  listen: 9464",
+            "2: metrics.listen: '9464' is not a valid address; use host:port, for example 127.0.0.1:9464",
+        ),
         ("outputs: {file: {enabled: true, path: ''}}", "1: outputs.file.path: this is empty"),
         ("outputs:\n  gelf:\n    enabled: true", "2: outputs.gelf.address: '' is not a valid address; use host:port"),
         (

@@ -16,6 +16,7 @@ from auditdeck.collector.settling import MOST, Settling
 from auditdeck.connections.destroyed import Destroyed, Ended
 from auditdeck.connections.state import State
 from auditdeck.context.sockets import Progress, progress
+from tests.support.waiting import wait_for
 
 
 def event(serial: int = 42) -> Event:
@@ -136,6 +137,13 @@ class Ends:
         self.closed = True
 
 
+def settling_of_gone() -> tuple[Sockets, Ends, Settling]:
+    """Whose sockets cannot be looked at any more, so that only their ends may tell."""
+    sockets, told = Sockets(), Ends()
+    sockets.found = Progress.GONE
+    return sockets, told, Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+
+
 PEER, OTHER = ("192.0.2.1", 443), ("192.0.2.1", 80)
 CONTAINED = LINE.replace(b'"process":{', b'"container":{"id":"c"},"process":{', 1)
 
@@ -159,9 +167,7 @@ def test_ends_that_are_told_settle_what_is_certain(
     ends: list[tuple[tuple[str, int], State | None]], lines: list[bytes], states: list[str], ahead: bool
 ) -> None:
     """An end says to which peer, and not whose: all that were under way must have ended, and alike."""
-    sockets, told = Sockets(), Ends()
-    sockets.found = Progress.GONE
-    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    sockets, told, settling = settling_of_gone()
     if ahead:
         told.told = [Ended(*one) for one in ends]
         settling.look()
@@ -185,9 +191,7 @@ def test_ends_that_are_told_settle_what_is_certain(
 
 
 def test_an_end_from_long_before_belongs_to_nobody() -> None:
-    sockets, told = Sockets(), Ends()
-    sockets.found = Progress.GONE
-    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    sockets, told, settling = settling_of_gone()
     told.told = [Ended(PEER, "established")]
     settling.look()
     sockets.now += 0.6
@@ -198,9 +202,7 @@ def test_an_end_from_long_before_belongs_to_nobody() -> None:
 
 def test_an_attempt_of_which_the_result_is_known_has_an_end_as_well() -> None:
     """Its end is not taken for that of the one under way."""
-    sockets, told = Sockets(), Ends()
-    sockets.found = Progress.GONE
-    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    sockets, told, settling = settling_of_gone()
     assert settling.hold(event(), LINE)
     assert not settling.hold(event(43), LINE.replace(b'"state":"unresolved"', b'"state":"established"'))
     told.told = [Ended(PEER, "established")]
@@ -210,9 +212,7 @@ def test_an_attempt_of_which_the_result_is_known_has_an_end_as_well() -> None:
 
 
 def test_one_that_stays_open_is_of_no_concern_to_those_that_come_later() -> None:
-    sockets, told = Sockets(), Ends()
-    sockets.found = Progress.GONE
-    settling = Settling(sockets.look, Endings(told, sockets.clock), sockets.clock)
+    sockets, told, settling = settling_of_gone()
     settling.hold(event(), LINE.replace(b'"state":"unresolved"', b'"state":"established"'))
     sockets.now += 1.6
     settling.hold(event(), LINE)
@@ -252,10 +252,12 @@ def test_the_kernel_tells_the_end_of_a_real_socket() -> None:
             time.sleep(0.05)
         closed.close()
         found: list[Ended] = []
-        deadline = time.monotonic() + 5
-        while len([one for one in found if one.peer in (there, nobody)]) < 2 and time.monotonic() < deadline:
-            found += destroyed.take()
-            time.sleep(0.01)
+
+        def both_are_told() -> bool:
+            found.extend(destroyed.take())
+            return {one.peer for one in found} >= {there, nobody}
+
+        wait_for(both_are_told, 5)
     assert {one.peer: one.state for one in found if one.peer in (there, nobody)} == {
         there: "established",
         nobody: "refused",
