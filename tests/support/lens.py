@@ -154,10 +154,7 @@ def filtered(column: dict[str, Any], now: datetime) -> dict[str, Any]:
     query = kql.dsl(kql.parse(column.get("filter", {}).get("query", "")), now)
     if column["sourceField"] == RECORDS:
         return {"filter": query}
-    metric: dict[str, Any] = {"field": column["sourceField"]}
-    if column["operationType"] == "unique_count":
-        metric["precision_threshold"] = 40000
-    return {"filter": query, "aggs": {"value": {METRICS[column["operationType"]]: metric}}}
+    return {"filter": query, "aggs": {"value": {METRICS[column["operationType"]]: {"field": column["sourceField"]}}}}
 
 
 def grouping(column: dict[str, Any], now: datetime) -> dict[str, Any]:
