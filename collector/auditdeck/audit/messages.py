@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from auditdeck.netlink import message
 
@@ -68,27 +69,14 @@ class Structure:
         assert not values, values
         return self.struct.pack(*words)
 
-    def array(self, payload: bytes, name: str) -> tuple[int, ...]:
-        """The words of a member; 0 for those that are missing at the end, as in an older kernel's shorter structure."""
-        at = 0
-        for member, count in self.members.items():
-            if member == name:
-                break
-            at += count
-        return self.words(payload)[at : at + count]
+    def arrays(self, payload: bytes) -> dict[str, tuple[int, ...]]:
+        """The words of each member; 0 where an older kernel's structure is shorter."""
+        words = iter(self.struct.unpack(payload[: self.size].ljust(self.size, b"\0")))
+        return {name: tuple(islice(words, count)) for name, count in self.members.items()}
 
     def read(self, payload: bytes) -> dict[str, int]:
-        """The members that are one word; 0 for those that are missing at the end."""
-        found, at = {}, 0
-        words = self.words(payload)
-        for name, count in self.members.items():
-            if count == 1:
-                found[name] = words[at]
-            at += count
-        return found
-
-    def words(self, payload: bytes) -> tuple[int, ...]:
-        return self.struct.unpack(payload[: self.size].ljust(self.size, b"\0"))
+        """The first word of each member."""
+        return {name: words[0] for name, words in self.arrays(payload).items()}
 
 
 AUDIT_STATUS = Structure(

@@ -60,19 +60,17 @@ class Rule:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Rule:
-        raw = AUDIT_RULE_DATA.read(data)
-        numbers, operators, values, mask = (
-            AUDIT_RULE_DATA.array(data, name) for name in ("fields", "fieldflags", "values", "mask")
-        )
+        raw = AUDIT_RULE_DATA.arrays(data)
+        [flags], [action], [count] = (raw[name] for name in ("flags", "action", "field_count"))
         strings = data[AUDIT_RULE_DATA.size :]
         fields = []
         offset = 0
-        for number, operator, value in zip(numbers[: raw["field_count"]], operators, values, strict=False):
+        for number, operator, value in zip(raw["fields"][:count], raw["fieldflags"], raw["values"], strict=False):
             if number in c.STRING_FIELDS:
                 text = os.fsdecode(strings[offset : offset + value])
                 offset += value
                 fields.append(Field(number, operator & c.OPERATOR_MASK, text))
             else:
                 fields.append(Field(number, operator & c.OPERATOR_MASK, value))
-        syscalls = int.from_bytes(WORDS.pack(*mask), "little")
-        return cls(raw["flags"], raw["action"], tuple(fields), syscalls)
+        syscalls = int.from_bytes(WORDS.pack(*raw["mask"]), "little")
+        return cls(flags, action, tuple(fields), syscalls)
