@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import click
 
 from auditdeck.cli.moment import HELP, Moment
 from auditdeck.cli.options import Shared, print_json, shared
-from auditdeck.cli.verify import checked, summary
+from auditdeck.cli.verify import as_json, checked, summary
 from auditdeck.eventlog.verification import Verification
 from auditdeck.packages import require
 from auditdeck.query.answers import BY, Question, ask
@@ -96,7 +95,7 @@ def print_report(
 ) -> None:
     answer = ask(shared.data_dir, question, by)
     if verified is not None:
-        answer["verification"] = {"verified": not verified.problems, **asdict(verified)}
+        answer["verification"] = as_json(verified)
     if html is not None:
         from auditdeck.serve.frozen import page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -35,7 +35,7 @@ def command(shared: Shared, heads: BinaryIO | None) -> int:
     kept = heads_in(heads.read().decode(errors="replace")) if heads else []
     found = checked(shared, kept)
     if shared.json:
-        print_json({"verified": not found.problems, **asdict(found)})
+        print_json(as_json(found))
     else:
         for problem in found.problems:
             click.echo(visible(problem.text))
@@ -56,6 +56,10 @@ def checked(shared: Shared, heads: Iterable[Head] = ()) -> Verification:
     except OSError as error:
         raise StoreError(f"cannot read the event log: {error}", "see its owner and mode") from error
     return found
+
+
+def as_json(found: Verification) -> dict[str, Any]:
+    return {"verified": not found.problems, **asdict(found)}
 
 
 def summary(shared: Shared, found: Verification) -> str:

@@ -17,13 +17,12 @@ from auditdeck.audit.fields import fields
 from auditdeck.audit.record import TYPE_NUMBERS
 from auditdeck.audit.tables.syscalls import SYSCALLS
 from auditdeck.cache import Cache
-from auditdeck.context.users import Users
+from auditdeck.context.users import UID, Users
 from auditdeck.errors import SettingsError
 from auditdeck.settings.model import Filter
 
 SYSCALL, SOCKADDR = 1300, 1306
 HEAD = re.compile(rb"arch=([0-9a-f]{1,16}) syscall=(\d{1,10})")
-UID = re.compile("[0-9]{1,10}")
 REMEMBERED = 8192
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -14,7 +14,8 @@ UNSET = 0xFFFFFFFF
 CHECK_INTERVAL = 5.0
 LIFETIME = 600.0
 LIMIT = 65536
-NUMBER = re.compile("[0-9]{1,10}")
+UID = re.compile("[0-9]{1,10}")
+"""The number of a user or a group, as text."""
 
 
 class Users:
@@ -115,7 +116,7 @@ def names_of(path: Path) -> dict[int, str]:
     """The names of a file in the form of passwd(5) or group(5); of several with one number the first."""
     names: dict[int, str] = {}
     for parts in entries(path):
-        if len(parts) >= 3 and NUMBER.fullmatch(parts[2]):
+        if len(parts) >= 3 and UID.fullmatch(parts[2]):
             names.setdefault(int(parts[2]), parts[0])
     return names
 
@@ -124,7 +125,7 @@ def members_of(path: Path) -> dict[str, list[int]]:
     """The groups (group(5)) in which each user is named."""
     members: dict[str, list[int]] = {}
     for parts in entries(path):
-        if len(parts) == 4 and NUMBER.fullmatch(parts[2]):
+        if len(parts) == 4 and UID.fullmatch(parts[2]):
             for name in filter(None, parts[3].split(",")):
                 members.setdefault(name, []).append(int(parts[2]))
     return members

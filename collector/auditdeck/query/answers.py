@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditdeck.eventlog.status import FRESH, STATUS, Status, read_status
+from auditdeck.eventlog.status import FRESH, STATUS, Status, is_fresh, read_status
 from auditdeck.query.columns import FAILED, LOSSES
 from auditdeck.query.coverage import Report, as_json, coverage
 from auditdeck.query.question import Question
@@ -93,7 +93,7 @@ def open_now(status: Status | None, question: Question) -> int | None:
     """Outbound connections that are established, as the collector that runs here counts them; None if it does not know,
     or if other connections are asked for."""
     now = time.time()
-    if status is None or now - status["time"] > FRESH or question.until.timestamp() < now - FRESH or question.filters:
+    if status is None or not is_fresh(status) or question.until.timestamp() < now - FRESH or question.filters:
         return None
     found: int | None = status.get("connections", {}).get("open")
     return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from auditdeck.audit.record import type_number
+from auditdeck.context.users import UID
 
 RANGES = (
     (1100, 1101, "user-login"), (1103, 1106, "user-login"), (1108, 1108, "user-login"), (1110, 1110, "user-login"),
@@ -22,7 +21,6 @@ RANGES = (
     (2400, 2499, "crypto"), (2500, 2599, "virt"), (1300, 1304, "audit-rule"), (1306, 1315, "audit-rule"),
     (1317, 1318, "audit-rule"), (1321, 1324, "audit-rule"), (1331, 1331, "av-decision"), (1334, 1334, "bpf-program"),
 )  # fmt: skip
-UID = re.compile("[0-9]{1,10}")
 LEAST_USER = 1000
 """UID_MIN of login.defs(5) where nobody changed it."""
 

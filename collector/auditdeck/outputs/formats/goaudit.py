@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from auditdeck.audit.record import read_line, record_of
-from auditdeck.context.users import Users
+from auditdeck.context.users import UID, Users
 from auditdeck.ecs.original import OfOriginal
 
 UNKNOWN_USER = "UNKNOWN_USER"
@@ -18,8 +18,7 @@ KUBERNETES = {
     "name": "container.name", "pod_uid": "pod.uid", "pod_name": "pod.name", "pod_namespace": "pod.namespace",
 }  # fmt: skip
 WITHOUT_UIDS = {1309, 1307, 1306}
-UID = re.compile(r"uid=(\S+)")
-NUMBER = re.compile(r"[0-9]{1,10}")
+UIDS = re.compile(r"uid=(\S+)")
 
 
 def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
@@ -47,7 +46,7 @@ def go_audit(document: dict[str, Any], users: Users) -> dict[str, Any] | None:
         if cgroup and record.kind in (SYSCALL, SECCOMP):
             messages[-1]["extras"] = {"cgroup_root": cgroup}
         if record.kind not in WITHOUT_UIDS:
-            for uid in UID.findall(data):
+            for uid in UIDS.findall(data):
                 uids.setdefault(uid, name_of(uid, users))
     time, _, sequence = stamp.decode().partition(":")
     return {"sequence": int(sequence), "timestamp": time, "messages": messages, "uid_map": uids}
@@ -67,7 +66,7 @@ def containers_of(document: dict[str, Any]) -> dict[str, str]:
 
 
 def name_of(uid: str, users: Users) -> str:
-    return (users.user(int(uid)) if NUMBER.fullmatch(uid) else "") or UNKNOWN_USER
+    return (users.user(int(uid)) if UID.fullmatch(uid) else "") or UNKNOWN_USER
 
 
 class GoAudit(OfOriginal):
